@@ -1,0 +1,1 @@
+//! stackrun: N hermetic copies of a Compose stack, as one unit.
