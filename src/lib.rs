@@ -1,1 +1,2 @@
 //! stackrun: N hermetic copies of a Compose stack, as one unit.
+pub mod spec;

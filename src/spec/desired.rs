@@ -1,0 +1,103 @@
+//! What is to exist on an engine, with every name, label and address decided.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use ipnet::Ipv4Net;
+use serde::Serialize;
+
+use super::{Healthcheck, Protocol, Service};
+
+/// Labels in the order in which they are shown.
+pub type Labels = BTreeMap<String, String>;
+
+/// A container to create.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ContainerSpec {
+    /// Name, unique on the engine.
+    pub name: String,
+    /// All labels: stackrun's, Compose's and the file's.
+    pub labels: Labels,
+    /// Networks to join, the one that gives the default route first. Empty with
+    /// `network_mode`.
+    pub endpoints: Vec<Endpoint>,
+    /// `network_mode` as the engine takes it, where the service has one.
+    pub network_mode: Option<String>,
+    /// Container ports to publish on ephemeral ports of the host.
+    pub publish: Vec<PublishRequest>,
+    /// Named volumes.
+    pub volumes: Vec<VolumeMount>,
+    /// Health check, tuned for start-up. Absent: the image's.
+    pub healthcheck: Option<Healthcheck>,
+    /// Everything that is the same in every worker.
+    #[serde(skip)]
+    pub service: Arc<Service>,
+}
+
+/// A container port to publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct PublishRequest {
+    /// Port in the container.
+    pub target: u16,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Host address; the engine chooses a free port of it.
+    pub host_ip: IpAddr,
+}
+
+/// A container's place in a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Endpoint {
+    /// Name of the network on the engine.
+    pub network: String,
+    /// Names under which the container is found there.
+    pub aliases: Vec<String>,
+}
+
+/// A named volume in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VolumeMount {
+    /// Name of the volume on the engine.
+    pub volume: String,
+    /// Absolute path in the container.
+    pub target: String,
+    /// Whether the container may only read.
+    pub read_only: bool,
+    /// Do not copy what the image has at the target.
+    pub nocopy: bool,
+    /// Path inside the volume.
+    pub subpath: Option<String>,
+}
+
+/// A network to create.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NetworkSpec {
+    /// Name, unique on the engine.
+    pub name: String,
+    /// Its addresses.
+    pub subnet: Ipv4Net,
+    /// The network driver; the engine's default where absent.
+    pub driver: Option<String>,
+    /// Options of the driver.
+    pub driver_opts: BTreeMap<String, String>,
+    /// No route to the outside.
+    pub internal: bool,
+    /// Whether containers may join by hand.
+    pub attachable: bool,
+    /// Whether the network has IPv6 as well.
+    pub enable_ipv6: bool,
+    /// All labels.
+    pub labels: Labels,
+}
+
+/// A volume to create.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VolumeSpec {
+    /// Name, unique on the engine.
+    pub name: String,
+    /// The volume driver; `local` where absent.
+    pub driver: Option<String>,
+    /// Options of the driver.
+    pub driver_opts: BTreeMap<String, String>,
+    /// All labels.
+    pub labels: Labels,
+}

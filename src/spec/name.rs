@@ -1,0 +1,120 @@
+//! Newtypes for the names of things, so that a service is never taken for a
+//! session.
+
+use std::{borrow::Borrow, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A name that breaks the rules for its kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {kind} name `{name}`: {rule}")]
+pub struct InvalidName {
+    /// What was to be named: `service`, `project`, `session`.
+    pub kind: &'static str,
+    /// The name as it was given.
+    pub name: String,
+    /// The rule it breaks, as a sentence fragment.
+    pub rule: &'static str,
+}
+
+macro_rules! string_name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+string_name! {
+    /// The key of a service in the Compose file: `[a-zA-Z0-9._-]+`.
+    ServiceName
+}
+
+string_name! {
+    /// The name of a session: all workers of one `up` or `run`. It follows the rule
+    /// of the Compose Specification for project names, because it becomes the
+    /// prefix of every container, network and volume: `[a-z0-9][a-z0-9_-]*`.
+    SessionName
+}
+
+impl FromStr for ServiceName {
+    type Err = InvalidName;
+
+    fn from_str(name: &str) -> Result<Self, InvalidName> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if !name.is_empty() && name.chars().all(legal) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(InvalidName {
+                kind: "service",
+                name: name.to_owned(),
+                rule: "only letters, digits, `.`, `_` and `-` are allowed",
+            })
+        }
+    }
+}
+
+impl FromStr for SessionName {
+    type Err = InvalidName;
+
+    fn from_str(name: &str) -> Result<Self, InvalidName> {
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        if starts_well && name.chars().all(legal) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(InvalidName {
+                kind: "project",
+                name: name.to_owned(),
+                rule: "it must start with a lower-case letter or a digit and hold only \
+                       lower-case letters, digits, `_` and `-`",
+            })
+        }
+    }
+}
+
+/// The number of a worker, from 0. Prints as `w0`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
+#[serde(transparent)]
+pub struct WorkerId(pub u32);
+
+impl WorkerId {
+    /// The first `count` workers.
+    pub fn first(count: u32) -> impl Iterator<Item = Self> {
+        (0..count).map(Self)
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "w{}", self.0)
+    }
+}
