@@ -1,2 +1,5 @@
 //! stackrun: N hermetic copies of a Compose stack, as one unit.
+
+pub mod engine;
 pub mod spec;
+pub mod text;
