@@ -1,5 +1,6 @@
 //! stackrun: N hermetic copies of a Compose stack, as one unit.
 
 pub mod engine;
+pub mod plan;
 pub mod spec;
 pub mod text;

@@ -1,0 +1,370 @@
+//! Decides what is to be done, without doing any of it.
+//!
+//! ```text
+//! Project × workers × World ──▶ Plan: a DAG of actions, each with its cause
+//! ```
+//!
+//! Every name, label, subnet and published port is decided here; nothing later
+//! invents one. No clock, no randomness, no I/O: the same input gives the same
+//! plan, and a test compares its text.
+
+mod container;
+mod down;
+mod naming;
+mod order;
+mod readiness;
+mod subnet;
+mod up;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, fmt};
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::{
+    engine::{Capabilities, Image},
+    spec::{
+        ContainerSpec, NetworkSpec, Observed, Project, ServiceName, SessionName, VolumeSpec,
+        WorkerId,
+    },
+};
+
+pub use container::Shared;
+pub use down::{Volumes, down};
+pub use naming::Naming;
+pub use order::{Cycle, start_order};
+pub use readiness::{Readiness, Wait};
+pub use subnet::{PoolExhausted, SubnetAllocator};
+pub use up::up;
+
+/// What is wanted: so many copies of a project.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The project, already narrowed to the services that are wanted.
+    pub project: &'a Project,
+    /// The name under which it is found again.
+    pub session: &'a SessionName,
+    /// How many copies.
+    pub workers: u32,
+    /// Remove containers of services that the project no longer has.
+    pub remove_orphans: bool,
+    /// Every service of the project file, wanted now or not: what is not among them
+    /// is an orphan.
+    pub known_services: &'a [ServiceName],
+}
+
+/// What is there, as far as a plan depends on it.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    /// What carries the session's labels.
+    pub observed: Observed,
+    /// The images that the engine has, by the name that the project uses.
+    pub images: BTreeMap<String, Image>,
+    /// Address ranges that no new network may overlap: other networks', and the
+    /// host's routes.
+    pub taken: Vec<IpNet>,
+    /// What the engine can do.
+    pub capabilities: Capabilities,
+}
+
+/// Number of a node in its plan.
+pub type NodeId = usize;
+
+/// A DAG of actions. A node's needs always come before it.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The nodes; a node's id is its index.
+    pub nodes: Vec<Node>,
+    /// Containers that stay as they are, and why: shown, not acted on.
+    pub kept: Vec<Kept>,
+    /// Where another subnet is taken from when the engine refuses a planned one.
+    pub subnets: SubnetAllocator,
+    /// What the user should know before anything happens.
+    pub warnings: Vec<String>,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct Node {
+    /// What is done.
+    pub action: Action,
+    /// What has to be done before.
+    pub needs: Vec<Need>,
+    /// Why.
+    pub cause: String,
+    /// A failure is a warning: everything that needs it can do without.
+    pub tolerated: bool,
+}
+
+/// An edge of the DAG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Need {
+    /// The node that comes first.
+    pub node: NodeId,
+    /// Whether this one goes on when that one has failed.
+    pub optional: bool,
+}
+
+/// One effect, about one engine call.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Action {
+    /// Pull an image, once for all workers.
+    PullImage {
+        /// Its name.
+        reference: String,
+        /// `os/arch[/variant]`, if the file asks for one.
+        platform: Option<String>,
+    },
+    /// Create a network.
+    CreateNetwork {
+        /// Whose it is.
+        worker: WorkerId,
+        /// What to create.
+        spec: NetworkSpec,
+    },
+    /// Create a volume.
+    CreateVolume {
+        /// Whose it is.
+        worker: WorkerId,
+        /// What to create.
+        spec: VolumeSpec,
+    },
+    /// Create a container.
+    CreateContainer {
+        /// Which copy of which service it is.
+        replica: Replica,
+        /// What to create.
+        spec: Box<ContainerSpec>,
+    },
+    /// Open a container's output, start it, and learn its ports.
+    StartContainer {
+        /// Which copy of which service it is.
+        replica: Replica,
+        /// Name on the engine.
+        container: String,
+    },
+    /// Wait until a container is what others rely on.
+    AwaitContainer {
+        /// Which copy of which service it is.
+        replica: Replica,
+        /// Name on the engine.
+        container: String,
+        /// For what, and how long.
+        wait: Wait,
+    },
+    /// Stop a container.
+    StopContainer {
+        /// Which copy of which service it is.
+        replica: Replica,
+        /// Name on the engine.
+        container: String,
+    },
+    /// Remove a container.
+    RemoveContainer {
+        /// Which copy of which service it is.
+        replica: Replica,
+        /// Name on the engine.
+        container: String,
+    },
+    /// Remove a network.
+    RemoveNetwork {
+        /// Whose it was.
+        worker: WorkerId,
+        /// Name on the engine.
+        name: String,
+    },
+    /// Remove a volume.
+    RemoveVolume {
+        /// Whose it was.
+        worker: WorkerId,
+        /// Name on the engine.
+        name: String,
+    },
+}
+
+/// One container of one service of one worker.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Replica {
+    /// The worker.
+    pub worker: WorkerId,
+    /// The service.
+    pub service: ServiceName,
+    /// From 1.
+    pub number: u32,
+}
+
+/// A container that a plan leaves alone.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kept {
+    /// Which copy of which service it is.
+    pub replica: Replica,
+    /// Name on the engine.
+    pub container: String,
+    /// Why nothing has to be done.
+    pub cause: String,
+}
+
+/// A project that cannot be brought up, known before anything was tried.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Services depend on each other in a circle.
+    #[error(transparent)]
+    Cycle(#[from] Cycle),
+    /// No room for another network.
+    #[error(transparent)]
+    PoolExhausted(#[from] PoolExhausted),
+    /// A dependent waits for health, and there is nothing to tell it by.
+    #[error(
+        "`{dependent}` waits for `{service}` to be healthy, but `{service}` has no health check"
+    )]
+    NothingToWaitFor {
+        /// Who waits.
+        dependent: ServiceName,
+        /// For whom.
+        service: ServiceName,
+    },
+    /// A probe needs a port, and the service has none.
+    #[error("`x-stackrun.ready` of `{service}` names no port, and the service publishes none")]
+    ProbeWithoutPort {
+        /// The service.
+        service: ServiceName,
+    },
+}
+
+impl Action {
+    /// The worker that the action is for; none for what all workers share.
+    pub fn worker(&self) -> Option<WorkerId> {
+        match self {
+            Self::PullImage { .. } => None,
+            Self::CreateNetwork { worker, .. }
+            | Self::CreateVolume { worker, .. }
+            | Self::RemoveNetwork { worker, .. }
+            | Self::RemoveVolume { worker, .. } => Some(*worker),
+            _ => self.replica().map(|replica| replica.worker),
+        }
+    }
+
+    /// The container that the action is about, if it is about one.
+    pub fn replica(&self) -> Option<&Replica> {
+        match self {
+            Self::CreateContainer { replica, .. }
+            | Self::StartContainer { replica, .. }
+            | Self::AwaitContainer { replica, .. }
+            | Self::StopContainer { replica, .. }
+            | Self::RemoveContainer { replica, .. } => Some(replica),
+            _ => None,
+        }
+    }
+
+    /// The action as two words: `create container`.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::PullImage { .. } => "pull image",
+            Self::CreateNetwork { .. } => "create network",
+            Self::CreateVolume { .. } => "create volume",
+            Self::CreateContainer { .. } => "create container",
+            Self::StartContainer { .. } => "start container",
+            Self::AwaitContainer { .. } => "wait",
+            Self::StopContainer { .. } => "stop container",
+            Self::RemoveContainer { .. } => "remove container",
+            Self::RemoveNetwork { .. } => "remove network",
+            Self::RemoveVolume { .. } => "remove volume",
+        }
+    }
+}
+
+impl Plan {
+    fn add(&mut self, action: Action, needs: Vec<Need>, cause: impl Into<String>) -> NodeId {
+        debug_assert!(needs.iter().all(|need| need.node < self.nodes.len()));
+        self.nodes.push(Node {
+            action,
+            needs,
+            cause: cause.into(),
+            tolerated: false,
+        });
+        self.nodes.len() - 1
+    }
+
+    /// The images that have to be pulled.
+    pub fn pulls(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.nodes.iter().filter_map(|node| match &node.action {
+            Action::PullImage {
+                reference,
+                platform,
+            } => Some((reference.as_str(), platform.as_deref())),
+            _ => None,
+        })
+    }
+
+    /// Whether anything would be created, started, stopped or removed. Waiting alone
+    /// changes nothing.
+    pub fn changes_anything(&self) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| !matches!(node.action, Action::AwaitContainer { .. }))
+    }
+}
+
+impl fmt::Display for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.worker, self.service)?;
+        if self.number > 1 {
+            write!(f, "#{}", self.number)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = self.verb();
+        match self {
+            Self::PullImage { reference, .. } => write!(f, "{verb} {reference}"),
+            Self::CreateNetwork { worker, spec } => {
+                write!(f, "{worker} {verb} {} {}", spec.name, spec.subnet)
+            }
+            Self::CreateVolume { worker, spec } => write!(f, "{worker} {verb} {}", spec.name),
+            Self::CreateContainer { replica, spec } => {
+                write!(f, "{replica} {verb} {}", spec.name)
+            }
+            Self::AwaitContainer { replica, wait, .. } => write!(f, "{replica} {verb} {wait}"),
+            Self::StartContainer { replica, container }
+            | Self::StopContainer { replica, container }
+            | Self::RemoveContainer { replica, container } => {
+                write!(f, "{replica} {verb} {container}")
+            }
+            Self::RemoveNetwork { worker, name } | Self::RemoveVolume { worker, name } => {
+                write!(f, "{worker} {verb} {name}")
+            }
+        }
+    }
+}
+
+/// One line a node: `[1,2] -> #3 w0/backend create container parts-w0-backend, not found`.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (id, node) in self.nodes.iter().enumerate() {
+            if !node.needs.is_empty() {
+                let needs: Vec<String> = node
+                    .needs
+                    .iter()
+                    .map(|need| format!("{}{}", need.node, if need.optional { "?" } else { "" }))
+                    .collect();
+                write!(f, "[{}] -> ", needs.join(","))?;
+            }
+            writeln!(f, "#{id} {}, {}", node.action, node.cause)?;
+        }
+        for kept in &self.kept {
+            writeln!(
+                f,
+                "keep {} {}, {}",
+                kept.replica, kept.container, kept.cause
+            )?;
+        }
+        Ok(())
+    }
+}
