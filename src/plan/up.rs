@@ -380,7 +380,7 @@ impl Up<'_> {
             .find(|name| milestones.recreated.contains(*name))
         {
             return Verdict::Create(
-                Some(there),
+                Some(Box::new(there.clone())),
                 format!("depends on `{name}`, which is recreated"),
             );
         }
