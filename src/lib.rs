@@ -1,6 +1,9 @@
 //! stackrun: N hermetic copies of a Compose stack, as one unit.
 
 pub mod engine;
+pub mod error;
+pub mod event;
+pub mod logs;
 pub mod plan;
 pub mod spec;
 pub mod text;
