@@ -2,6 +2,7 @@
 //!
 //! Best effort: nothing is retried, a failure is logged with URL and reason.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -34,6 +35,17 @@ pub enum Reason {
     ServerClosed,
     /// The client did not read what was sent to it.
     Error,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As in the callback, so that log and protocol can be matched.
+        f.write_str(match self {
+            Self::ClientClosed => "client_closed",
+            Self::ServerClosed => "server_closed",
+            Self::Error => "error",
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -86,7 +98,7 @@ impl Callback {
             request,
         };
         let answer = self.post(&message).await;
-        self.log(format_args!("disconnect {token} ({reason:?})"), &answer);
+        self.log(format_args!("disconnect {token} ({reason})"), &answer);
     }
 
     /// Succeeds if anything that speaks HTTP answers. The status says nothing:
@@ -114,7 +126,7 @@ impl Callback {
         }
     }
 
-    fn log(&self, what: std::fmt::Arguments<'_>, answer: &Result<StatusCode>) {
+    fn log(&self, what: fmt::Arguments<'_>, answer: &Result<StatusCode>) {
         let url = &self.url;
         match answer {
             Ok(status) if status.is_success() => {

@@ -139,6 +139,7 @@ fn a_client_that_leaves_is_noticed_without_anything_being_sent() {
     assert_eq!(callback["action"], "disconnect");
     assert_eq!(callback["token"], token);
     assert_eq!(callback["reason"], "client_closed");
+    gateway.wait_for_line(&format!("callback disconnect {token} (client_closed): 200"));
     assert_eq!(send(&gateway, &json!({"token": token})).0, 404);
 }
 
