@@ -5,5 +5,7 @@ pub mod error;
 pub mod event;
 pub mod logs;
 pub mod plan;
+pub mod probe;
+pub mod session;
 pub mod spec;
 pub mod text;

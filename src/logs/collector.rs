@@ -57,9 +57,17 @@ impl Collector {
         Arc::clone(target)
     }
 
+    /// Whether the output of a service is being read, or was.
+    pub fn follows(&self, replica: &Replica) -> bool {
+        lock(&self.targets)
+            .get(replica)
+            .is_some_and(|target| target.state().followed)
+    }
+
     /// Reads `output` to its end, in the background.
     pub fn follow(&self, replica: &Replica, output: OutputStream) {
         let target = self.target(replica);
+        target.state().followed = true;
         let sink = self.sink.clone();
         lock(&self.tasks).spawn(async move { target.read(output, &sink).await });
     }
@@ -85,6 +93,7 @@ impl Collector {
         while tasks.join_next().await.is_some() {}
         for target in lock(&self.targets).values() {
             target.state().flush();
+            target.report_loss();
         }
     }
 }
@@ -103,6 +112,7 @@ struct State {
     /// None once it could not be written: a full disk must not stop the stack.
     file: Option<LogFile>,
     remembered: VecDeque<LogLine>,
+    followed: bool,
     shown: bool,
     patterns: Vec<(Regex, watch::Sender<bool>)>,
     failure: Option<std::io::Error>,
@@ -124,6 +134,7 @@ impl Target {
         let state = State {
             file,
             remembered: VecDeque::new(),
+            followed: false,
             shown: false,
             patterns: Vec::new(),
             failure: None,
@@ -279,6 +290,18 @@ impl Target {
         );
         self.sink
             .service(self.worker, &self.service, EventKind::Warning { message });
+    }
+
+    fn report_loss(&self) {
+        let lost = std::mem::take(&mut self.state().lost);
+        if lost > 0 {
+            let message = format!(
+                "{lost} lines of the log of {}/{} are lost",
+                self.worker, self.service
+            );
+            self.sink
+                .service(self.worker, &self.service, EventKind::Warning { message });
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

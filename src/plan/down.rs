@@ -179,7 +179,7 @@ fn has_dependent(container: &ObservedContainer, others: &[&ObservedContainer]) -
 }
 
 /// The replica that a container's labels speak of.
-pub(super) fn replica_of(container: &ObservedContainer) -> Replica {
+pub fn replica_of(container: &ObservedContainer) -> Replica {
     let number = container
         .labels
         .get(label::REPLICA)

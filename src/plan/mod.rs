@@ -33,12 +33,12 @@ use crate::{
 };
 
 pub use container::Shared;
-pub use down::{Volumes, down};
+pub use down::{Volumes, down, replica_of};
 pub use naming::Naming;
 pub use order::{Cycle, start_order};
 pub use readiness::{Readiness, Wait};
 pub use subnet::{PoolExhausted, SubnetAllocator};
-pub use up::up;
+pub use up::{pulls, up};
 
 /// What is wanted: so many copies of a project.
 #[derive(Debug, Clone)]
@@ -287,17 +287,6 @@ impl Plan {
             tolerated: false,
         });
         self.nodes.len() - 1
-    }
-
-    /// The images that have to be pulled.
-    pub fn pulls(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.nodes.iter().filter_map(|node| match &node.action {
-            Action::PullImage {
-                reference,
-                platform,
-            } => Some((reference.as_str(), platform.as_deref())),
-            _ => None,
-        })
     }
 
     /// Whether anything would be created, started, stopped or removed. Waiting alone

@@ -7,8 +7,9 @@ use std::{
 
 use crate::{
     spec::{
-        Condition, ContainerSpec, Network, NetworkSpec, Observed, ObservedContainer, PullPolicy,
-        Service, ServiceName, Status, Volume, VolumeSpec, WorkerId, label, observed::Labelled,
+        Condition, ContainerSpec, Network, NetworkSpec, Observed, ObservedContainer, Project,
+        PullPolicy, Service, ServiceName, Status, Volume, VolumeSpec, WorkerId, label,
+        observed::Labelled,
     },
     text,
 };
@@ -49,13 +50,32 @@ pub fn up(request: &Request<'_>, world: &World) -> Result<Plan, PlanError> {
         .iter()
         .map(ToString::to_string)
         .collect();
-    up.pull_images();
+    let missing = up.missing_images();
+    up.append(pulls(request.project, &missing));
     up.remove_surplus();
     for worker in WorkerId::first(request.workers) {
         up.worker(worker)?;
     }
     up.mark_tolerated();
     Ok(up.plan)
+}
+
+/// Plans to pull images, each once for all workers.
+pub fn pulls(project: &Project, images: &[String]) -> Plan {
+    let mut plan = Plan::default();
+    for image in images {
+        let user = project
+            .services
+            .values()
+            .find(|service| service.image == *image);
+        let platform = user.and_then(|service| service.platform.clone());
+        let action = Action::PullImage {
+            reference: image.clone(),
+            platform,
+        };
+        plan.add(action, Vec::new(), "not found");
+    }
+    plan
 }
 
 struct Up<'a> {
@@ -74,19 +94,18 @@ struct Milestones {
 }
 
 impl Up<'_> {
-    fn pull_images(&mut self) {
-        let mut seen = BTreeSet::new();
-        for service in &self.order {
-            let missing = !self.world.images.contains_key(&service.image);
+    fn missing_images(&self) -> Vec<String> {
+        let missing = |service: &&&Service| {
             let never = service.pull_policy == Some(PullPolicy::Never);
-            if missing && !never && seen.insert(&service.image) {
-                let action = Action::PullImage {
-                    reference: service.image.clone(),
-                    platform: service.platform.clone(),
-                };
-                self.plan.add(action, Vec::new(), "not found");
-            }
-        }
+            !never && !self.world.images.contains_key(&service.image)
+        };
+        let images: BTreeSet<_> = self
+            .order
+            .iter()
+            .filter(missing)
+            .map(|s| &s.image)
+            .collect();
+        images.into_iter().cloned().collect()
     }
 
     /// Workers beyond the number that is wanted go, with their volumes: nobody could
