@@ -1,5 +1,6 @@
 //! stackrun: N hermetic copies of a Compose stack, as one unit.
 
+pub mod compose;
 pub mod engine;
 pub mod error;
 pub mod event;

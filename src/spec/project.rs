@@ -38,6 +38,7 @@ pub struct Project {
 
 /// An entry of the top-level `networks`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 pub struct Network {
     /// The `name` given in the file, if one is.
     pub name: Option<String>,

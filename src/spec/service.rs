@@ -13,6 +13,7 @@ use super::ServiceName;
 /// A service as the file asks for it. Absent means: the image's or the engine's
 /// default.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 pub struct Service {
     /// The key in the file.
     pub name: ServiceName,

@@ -1,0 +1,151 @@
+//! Compose files to a [`spec::Project`](crate::spec::Project).
+//!
+//! [`load`] takes the files through these phases, in Compose's own order:
+//!
+//! | phase | module |
+//! | --- | --- |
+//! | find the files, the project's directory, name and variables | `discover`, `dotenv` |
+//! | YAML to located nodes | `parse`, `scalar`, `node` |
+//! | fill in variables | `interpolate`, `template` |
+//! | add what is extended and included | `extends`, `include` |
+//! | lay later files over earlier ones | `merge`, `unique` |
+//! | check keys and types | `validate`, `schema` |
+//! | short syntax to long | `long`, `port`, `volume` |
+//! | defaults, absolute paths, implicit networks and dependencies | `defaults`, `paths`, `normalise`, `environment` |
+//! | one spelling for each value | `values`, `quantity`, `shell` |
+//! | check that the project hangs together | `check` |
+//! | typed result and canonical text | `project`, `service`, `extension`, `canonical` |
+//!
+//! Every node knows where it was written, so that every error can show the line. The
+//! loader reads files through a [`Source`] and variables from [`LoadOptions`]; it knows
+//! nothing of engines, workers or terminals.
+
+mod canonical;
+mod check;
+mod defaults;
+mod diagnostic;
+mod discover;
+mod dotenv;
+mod environment;
+mod error;
+mod extends;
+mod extension;
+mod include;
+mod interpolate;
+mod load;
+mod long;
+mod merge;
+mod node;
+mod normalise;
+mod parse;
+mod paths;
+mod port;
+mod profile;
+mod project;
+mod quantity;
+mod scalar;
+mod schema;
+mod service;
+mod shell;
+mod source;
+mod template;
+mod unique;
+mod validate;
+mod values;
+mod volume;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+pub use canonical::Canonical;
+pub use diagnostic::{Color, Diagnostic, Label, Severity};
+pub use error::LoadError;
+pub use source::{Disk, MAX_FILE_BYTES, Memory, Source};
+
+use self::{
+    load::{Context, Failure, Scope},
+    node::{Node, Span},
+};
+use crate::spec::Project;
+
+/// What to load, as the command line and the environment say it.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// `-f`: the files, in order; `-` is standard input. Empty: `COMPOSE_FILE`, or
+    /// else the default names, from the working directory upwards.
+    pub files: Vec<PathBuf>,
+    /// `-p`: the project's name.
+    pub project_name: Option<String>,
+    /// Where relative paths in the files start. Absent: the first file's directory.
+    pub project_directory: Option<PathBuf>,
+    /// `--env-file`. Empty: `.env` in the project's directory, if there is one.
+    pub env_files: Vec<PathBuf>,
+    /// `--profile`. Empty: `COMPOSE_PROFILES`.
+    pub profiles: Vec<String>,
+    /// The services that are asked for, with all that they depend on. A service that
+    /// is named has its profiles activated. Empty: every enabled service.
+    pub services: Vec<String>,
+    /// The environment. The loader reads no other.
+    pub environment: BTreeMap<String, String>,
+    /// The working directory, absolute.
+    pub working_dir: PathBuf,
+}
+
+/// A project that has been loaded.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The project.
+    pub project: Project,
+    /// The project as Compose text.
+    pub canonical: Canonical,
+    /// What is odd but no error.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Loads a project from the host's file system.
+pub fn load(options: &LoadOptions) -> Result<Loaded, LoadError> {
+    load_from(&Disk, options)
+}
+
+/// Loads a project from any [`Source`] of files.
+pub fn load_from(source: &dyn Source, options: &LoadOptions) -> Result<Loaded, LoadError> {
+    let mut context = Context::new(source);
+    match run(options, &mut context) {
+        Ok((project, canonical)) => Ok(Loaded {
+            project,
+            canonical,
+            warnings: context.into_warnings(),
+        }),
+        Err(failure) => Err(context.into_error(failure)),
+    }
+}
+
+fn run(options: &LoadOptions, context: &mut Context<'_>) -> Result<(Project, Canonical), Failure> {
+    let setting = discover::discover(options, context)?;
+    let scope = Scope {
+        directory: setting.directory.clone(),
+        environment: setting.environment.clone(),
+    };
+    let mut tree = load::load_files(&setting.files, &[], &scope, context)?;
+    normalise::normalise(&mut tree, setting.name.as_str(), &setting.environment);
+    let mut root = Node::new(tree, Span::NONE);
+    values::canonicalise(&mut root)?;
+    let mut tree = root.into_map();
+
+    let profiles = profile::all(&tree);
+    let disabled = profile::select(&mut tree, &setting.profiles, &options.services)?;
+    let problems = check::check(&tree, &disabled);
+    if !problems.is_empty() {
+        return Err(Failure::Problems(problems));
+    }
+    profile::keep_only(&mut tree, &options.services);
+    environment::read_files(&mut tree, &setting.environment, context)?;
+
+    let canonical = Canonical::new(tree, profiles);
+    let disabled: Vec<_> = disabled.keys().map(String::as_str).collect();
+    let mut warnings = Vec::new();
+    let project = project::project(canonical.tree(), &setting, &disabled, &mut warnings)?;
+    for warning in warnings {
+        context.warn(warning);
+    }
+    Ok((project, canonical))
+}

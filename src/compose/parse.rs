@@ -1,0 +1,346 @@
+//! YAML text to a tree of located nodes.
+//!
+//! Aliases are expanded here, within a budget: a file that doubles itself a hundred
+//! times is refused before its copies are made. Merge keys (`<<`) are resolved, and
+//! of Compose's tags `!reset` and `!override` are kept for the merging of files.
+
+use std::{borrow::Cow, collections::HashMap, ops::Range};
+
+use granit_parser::{Event, Parser, ScalarStyle, StrInput};
+
+use super::{
+    diagnostic::Problem,
+    node::{Map, Node, Span, Tag, Value},
+    scalar,
+};
+
+/// How deep values may be nested, aliases included. Compose's own keys end at ten.
+const MAX_DEPTH: usize = 100;
+
+/// How many nodes a document may have, copies made for aliases included: about
+/// fifty megabytes.
+const MAX_NODES: usize = 400_000;
+
+/// How many bytes of text the copies made for aliases may hold.
+const MAX_COPIED_BYTES: usize = 16 << 20;
+
+/// Parses every document of a file. Empty ones are left out.
+pub(super) fn parse(file: u32, text: &str) -> Result<Vec<Node>, Problem> {
+    let mut options = granit_parser::Options::default();
+    options.set_emit_comments(false);
+    // go-yaml has no limit of 1024 characters before the `:` of a key in flow style
+    // JSON, but one that is far beyond it is a mistake or an attack.
+    options.simple_key_max_lookahead = 4096;
+    let events = Parser::new_from_str_with_options(text, options);
+    let mut builder = Builder {
+        file,
+        text,
+        events,
+        anchors: HashMap::new(),
+        cost: Cost::default(),
+    };
+    builder.stream()
+}
+
+struct Builder<'a> {
+    file: u32,
+    text: &'a str,
+    events: Parser<'a, StrInput<'a>>,
+    anchors: HashMap<usize, Anchor>,
+    cost: Cost,
+}
+
+struct Anchor {
+    node: Node,
+    cost: Cost,
+    depth: usize,
+}
+
+/// What a tree takes in memory.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
+    nodes: usize,
+    bytes: usize,
+}
+
+type Tagged<'a> = Option<Cow<'a, granit_parser::Tag>>;
+
+impl<'a> Builder<'a> {
+    fn stream(&mut self) -> Result<Vec<Node>, Problem> {
+        let mut documents = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(documents),
+                (Event::DocumentStart(..), _) => {
+                    let (event, span) = self.next()?;
+                    let document = self.node(event, span, 0)?;
+                    if !document.is_null() {
+                        documents.push(document);
+                    }
+                    self.anchors.clear();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Span), Problem> {
+        match self.events.next_event() {
+            Some(Ok((event, span))) => {
+                let range = span.byte_range().unwrap_or_default();
+                Ok((event, self.span(range)))
+            }
+            Some(Err(error)) => Err(self.syntax_error(&error)),
+            None => Ok((
+                Event::StreamEnd,
+                self.span(self.text.len()..self.text.len()),
+            )),
+        }
+    }
+
+    fn span(&self, range: Range<usize>) -> Span {
+        let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Span {
+            file: self.file,
+            start: offset(range.start),
+            end: offset(range.end),
+        }
+    }
+
+    fn syntax_error(&self, error: &granit_parser::ScanError) -> Problem {
+        let at = error.marker().byte_offset().unwrap_or(self.text.len());
+        Problem::error(self.span(at..at), format!("invalid YAML: {}", error.kind()))
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Problem> {
+        if depth > MAX_DEPTH {
+            return Err(too_deep(span));
+        }
+        if let Event::Alias(anchor) = event {
+            return self.alias(anchor, span, depth);
+        }
+        let before = self.cost;
+        self.spend(Cost { nodes: 1, bytes: 0 }, span)?;
+        let (anchor, mut node) = match event {
+            Event::Scalar(text, style, anchor, tag) => (anchor, scalar(&text, style, &tag, span)?),
+            Event::SequenceStart(_, anchor, tag) => (anchor, self.list(span, depth, &tag)?),
+            Event::MappingStart(_, anchor, tag) => (anchor, self.map(span, depth, &tag)?),
+            _ => (0, Node::null(span)),
+        };
+        if node.tag == Tag::Reset {
+            node.value = Value::Null;
+        }
+        if anchor != 0 {
+            self.remember(anchor, &node, before, span)?;
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, span: Span, depth: usize, tag: &Tagged<'_>) -> Result<Node, Problem> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => break,
+                (event, item) => {
+                    let node = self.node(event, item, depth + 1)?;
+                    if node.tag != Tag::Reset {
+                        items.push(node);
+                    }
+                }
+            }
+        }
+        Ok(Node {
+            tag: compose_tag(tag),
+            ..Node::new(items, span)
+        })
+    }
+
+    fn map(&mut self, span: Span, depth: usize, tag: &Tagged<'_>) -> Result<Node, Problem> {
+        let mut map = Map::default();
+        let mut merged = Vec::new();
+        loop {
+            let (event, key_span) = match self.next()? {
+                (Event::MappingEnd, _) => break,
+                next => next,
+            };
+            let plain = matches!(event, Event::Scalar(_, ScalarStyle::Plain, ..));
+            let key = self.node(event, key_span, depth + 1)?;
+            let (event, value_span) = self.next()?;
+            let value = self.node(event, value_span, depth + 1)?;
+            let key = match key.value {
+                Value::String(text) => text,
+                other => return Err(not_a_string_key(&other, key_span)),
+            };
+            if plain && key == "<<" {
+                merged.push(value);
+            } else if let Some(first) = map.key_span(&key) {
+                return Err(
+                    Problem::error(key_span, format!("key `{key}` is given twice"))
+                        .and(first, "first given here"),
+                );
+            } else {
+                map.insert(key, key_span, value);
+            }
+        }
+        for value in merged {
+            merge_into(&mut map, value)?;
+        }
+        Ok(Node {
+            tag: compose_tag(tag),
+            ..Node::new(map, span)
+        })
+    }
+
+    /// Copies what an anchor names. The copy keeps the anchor's place, so that an
+    /// error in it points at the text that is wrong.
+    fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Node, Problem> {
+        let Some(target) = self.anchors.get(&anchor) else {
+            return Err(Problem::error(
+                span,
+                "the alias refers to a value that contains it",
+            ));
+        };
+        if depth + target.depth > MAX_DEPTH {
+            return Err(too_deep(span));
+        }
+        let cost = target.cost;
+        self.spend(cost, span)?;
+        Ok(self.anchors[&anchor].node.clone())
+    }
+
+    fn remember(
+        &mut self,
+        anchor: usize,
+        node: &Node,
+        before: Cost,
+        span: Span,
+    ) -> Result<(), Problem> {
+        let (bytes, depth) = weigh(node);
+        let cost = Cost {
+            nodes: self.cost.nodes - before.nodes,
+            bytes,
+        };
+        // The copy that is kept for the aliases counts as well: anchors around
+        // anchors would otherwise multiply for free.
+        self.spend(cost, span)?;
+        self.anchors.insert(
+            anchor,
+            Anchor {
+                node: node.clone(),
+                cost,
+                depth,
+            },
+        );
+        Ok(())
+    }
+
+    fn spend(&mut self, cost: Cost, span: Span) -> Result<(), Problem> {
+        self.cost.nodes += cost.nodes;
+        self.cost.bytes += cost.bytes;
+        if self.cost.nodes > MAX_NODES || self.cost.bytes > MAX_COPIED_BYTES {
+            return Err(Problem::error(
+                span,
+                "the file is too large once its aliases are expanded",
+            )
+            .help(format!("at most {MAX_NODES} values are read from a file")));
+        }
+        Ok(())
+    }
+}
+
+fn scalar(text: &str, style: ScalarStyle, tag: &Tagged<'_>, span: Span) -> Result<Node, Problem> {
+    let core = tag.as_ref().and_then(|tag| tag.core_suffix());
+    let value = match core {
+        None if tag.is_none() && style == ScalarStyle::Plain => Some(scalar::resolve(text)),
+        None | Some("str" | "binary") => Some(Value::String(text.to_owned())),
+        Some(kind) => typed_scalar(kind, text),
+    };
+    let Some(value) = value else {
+        let kind = core.unwrap_or_default();
+        return Err(Problem::error(
+            span,
+            format!("`{text}` is not of the type `!!{kind}`"),
+        ));
+    };
+    Ok(Node {
+        tag: compose_tag(tag),
+        ..Node::new(value, span)
+    })
+}
+
+/// The value of a scalar with one of YAML's own tags, if it is of that type.
+fn typed_scalar(kind: &str, text: &str) -> Option<Value> {
+    match (kind, scalar::resolve(text)) {
+        ("float", Value::Int(value)) => scalar::float(&value.to_string()),
+        ("int", value @ Value::Int(_))
+        | ("float", value @ Value::Float(_))
+        | ("bool", value @ Value::Bool(_))
+        | ("null", value @ Value::Null)
+        | ("timestamp", value @ Value::Timestamp(_)) => Some(value),
+        _ => None,
+    }
+}
+
+fn compose_tag(tag: &Tagged<'_>) -> Tag {
+    match tag.as_ref().map(|tag| tag.original()).as_deref() {
+        Some("!reset") => Tag::Reset,
+        Some("!override") => Tag::Override,
+        _ => Tag::None,
+    }
+}
+
+/// Resolves one merge key: what the mapping says itself wins, then what was merged
+/// first.
+fn merge_into(map: &mut Map, value: Node) -> Result<(), Problem> {
+    let span = value.span;
+    let sources = match value.value {
+        Value::List(items) => items,
+        _ => vec![value],
+    };
+    for source in sources {
+        let Value::Map(source) = source.value else {
+            return Err(Problem::error(
+                span,
+                "only mappings can be merged with `<<`",
+            ));
+        };
+        for (key, entry) in source {
+            if !map.contains(&key) {
+                map.insert(key, entry.key, entry.node);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of text in a tree, and its depth.
+fn weigh(node: &Node) -> (usize, usize) {
+    let children: Box<dyn Iterator<Item = (usize, &Node)>> = match &node.value {
+        Value::String(text) | Value::Timestamp(text) => return (text.len(), 0),
+        Value::List(items) => Box::new(items.iter().map(|item| (0, item))),
+        Value::Map(map) => Box::new(map.iter().map(|(key, entry)| (key.len(), &entry.node))),
+        _ => return (0, 0),
+    };
+    children.fold((0, 0), |(bytes, depth), (key, child)| {
+        let (child_bytes, child_depth) = weigh(child);
+        (bytes + key + child_bytes, depth.max(child_depth + 1))
+    })
+}
+
+fn too_deep(span: Span) -> Problem {
+    Problem::error(
+        span,
+        format!("values are nested more than {MAX_DEPTH} deep"),
+    )
+}
+
+fn not_a_string_key(key: &Value, span: Span) -> Problem {
+    let problem = Problem::error(
+        span,
+        format!("a key must be a string, not {}", key.describe()),
+    );
+    match key {
+        Value::List(_) | Value::Map(_) => problem,
+        _ => problem.help("put it in quotes"),
+    }
+}

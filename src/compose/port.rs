@@ -1,0 +1,210 @@
+//! The short syntax of `ports`: `[[address:][published]:]target[/protocol]`, where
+//! both ports may be ranges.
+
+use std::net::IpAddr;
+
+use super::{
+    diagnostic::Problem,
+    node::{Map, Node, Span},
+};
+
+/// What two ports have in common that cannot both be published.
+pub(super) fn identity(item: &Node) -> Option<String> {
+    if item.as_map().is_none() {
+        return item.to_text();
+    }
+    let target = item.get("target")?.to_text()?;
+    let published = item
+        .get("published")
+        .and_then(Node::to_text)
+        .unwrap_or_default();
+    let address = item.get_str("host_ip").unwrap_or("0.0.0.0");
+    let protocol = item.get_str("protocol").unwrap_or("tcp");
+    Some(format!("{address}:{published}:{target}/{protocol}"))
+}
+
+/// Expands one item of the short syntax to the long one, a port each.
+pub(super) fn expand(short: &str, span: Span) -> Result<Vec<Node>, Problem> {
+    let wrong = |message: String| Problem::error(span, message);
+    let (address, published, target) = split(short);
+    let (target, protocol) = match target.split_once('/') {
+        Some((target, protocol)) => (target, protocol.to_lowercase()),
+        None => (target, "tcp".to_owned()),
+    };
+    if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
+        return Err(
+            wrong(format!("unknown protocol `{protocol}` in port `{short}`"))
+                .suggest(&protocol, ["tcp", "udp", "sctp"]),
+        );
+    }
+    let address = address
+        .map(|text| parse_address(text, short, span))
+        .transpose()?;
+    let target = Range::parse(target).ok_or_else(|| {
+        wrong(format!(
+            "invalid container port `{target}` in port `{short}`"
+        ))
+    })?;
+    let published = match published {
+        None | Some("") => None,
+        Some(text) => Some(
+            Range::parse(text)
+                .ok_or_else(|| wrong(format!("invalid host port `{text}` in port `{short}`")))?,
+        ),
+    };
+    if let Some(published) = published
+        && published.len() != target.len()
+        && target.len() > 1
+    {
+        let (host, container) = (published.len(), target.len());
+        let message =
+            format!("port `{short}` maps {host} host ports to {container} container ports");
+        return Err(wrong(message).help("give two ranges of the same length"));
+    }
+    let ports = (target.first..=target.last)
+        .enumerate()
+        .map(|(index, port)| {
+            let mut map = Map::default();
+            map.set("mode", "ingress");
+            if let Some(address) = address {
+                map.set("host_ip", address);
+            }
+            map.set("target", i128::from(port));
+            if let Some(published) = published {
+                map.set("published", published.text(index, target.len()));
+            }
+            map.set("protocol", protocol.as_str());
+            Node::new(map, span)
+        });
+    Ok(ports.collect())
+}
+
+/// Address, host port and container port. An address may hold colons itself.
+fn split(short: &str) -> (Option<&str>, Option<&str>, &str) {
+    let Some((rest, target)) = short.rsplit_once(':') else {
+        return (None, None, short);
+    };
+    match rest.rsplit_once(':') {
+        None => (None, Some(rest), target),
+        Some((address, published)) => (
+            Some(address).filter(|text| !text.is_empty()),
+            Some(published),
+            target,
+        ),
+    }
+}
+
+fn parse_address<'a>(text: &'a str, short: &str, span: Span) -> Result<&'a str, Problem> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    match bare.parse::<IpAddr>() {
+        Ok(_) => Ok(bare),
+        Err(_) => Err(Problem::error(
+            span,
+            format!("`{text}` in port `{short}` is not an IP address"),
+        )),
+    }
+}
+
+/// A port, or a range of them.
+#[derive(Clone, Copy)]
+struct Range {
+    first: u16,
+    last: u16,
+}
+
+impl Range {
+    fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let number = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| text.parse().ok())
+                .flatten()
+        };
+        let range = Self {
+            first: number(first)?,
+            last: number(last)?,
+        };
+        (range.first <= range.last).then_some(range)
+    }
+
+    fn len(self) -> usize {
+        usize::from(self.last - self.first) + 1
+    }
+
+    /// The host port of the container port at `index` of so many. A single container
+    /// port may be published on any port of a range.
+    fn text(self, index: usize, targets: usize) -> String {
+        if targets == 1 && self.len() > 1 {
+            return format!("{}-{}", self.first, self.last);
+        }
+        (usize::from(self.first) + index).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ports(short: &str) -> Result<Vec<String>, String> {
+        let text = |node: &Node, key| node.get(key).and_then(Node::to_text).unwrap_or_default();
+        let show = |node: &Node| {
+            let [address, published, target, protocol] =
+                ["host_ip", "published", "target", "protocol"].map(|key| text(node, key));
+            format!("{address}|{published}|{target}|{protocol}")
+        };
+        let ports = expand(short, Span::NONE).map_err(|problem| problem.message)?;
+        Ok(ports.iter().map(show).collect())
+    }
+
+    #[test]
+    fn every_part_but_the_target_may_be_left_out() {
+        let cases = [
+            ("80", "||80|tcp"),
+            ("8080:80", "|8080|80|tcp"),
+            (":80", "||80|tcp"),
+            ("127.0.0.1::80/UDP", "127.0.0.1||80|udp"),
+            ("[::1]:8080:80", "::1|8080|80|tcp"),
+            ("::1:8080:80", "::1|8080|80|tcp"),
+            ("8000-8010:80", "|8000-8010|80|tcp"),
+        ];
+        for (short, expected) in cases {
+            assert_eq!(ports(short).unwrap(), [expected], "{short}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_expanded_side_by_side() {
+        assert_eq!(
+            ports("8000-8001:90-91/udp").unwrap(),
+            ["|8000|90|udp", "|8001|91|udp"]
+        );
+        assert_eq!(ports("90-91").unwrap(), ["||90|tcp", "||91|tcp"]);
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let cases = [
+            ("80:a", "invalid container port `a` in port `80:a`"),
+            ("a:80", "invalid host port `a` in port `a:80`"),
+            ("80/xyz", "unknown protocol `xyz` in port `80/xyz`"),
+            (
+                "1.2.3:80:80",
+                "`1.2.3` in port `1.2.3:80:80` is not an IP address",
+            ),
+            (
+                "8000-8002:90-91",
+                "port `8000-8002:90-91` maps 3 host ports to 2 container ports",
+            ),
+            ("65536", "invalid container port `65536` in port `65536`"),
+            ("91-90", "invalid container port `91-90` in port `91-90`"),
+            ("", "invalid container port `` in port ``"),
+        ];
+        for (short, message) in cases {
+            assert_eq!(ports(short).unwrap_err(), message);
+        }
+    }
+}
