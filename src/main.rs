@@ -1,2 +1,5 @@
 //! The `stackrun` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    stackrun::cli::main()
+}

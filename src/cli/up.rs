@@ -1,0 +1,74 @@
+//! `stackrun up`
+
+use crate::{
+    session::{Stack, UpOptions},
+    spec::Observed,
+};
+
+use super::{
+    Outcome,
+    args::{Format, UpArgs},
+    context::Context,
+    exit_code,
+    failure::Failure,
+    print, print_json,
+    start::{Shown, Start, address_table, code_after, refuse_unmanaged, up_options},
+};
+
+pub(super) async fn up(context: &Context, args: UpArgs) -> Outcome {
+    refuse_unmanaged(&context.environment)?;
+    let loaded = context.load(&args.services)?;
+    let project = &loaded.project;
+    let shown = Shown::new(context, project, &args.start)?;
+    let options = UpOptions {
+        keep_going: args.keep_going,
+        remove_orphans: args.remove_orphans,
+        ..up_options(&loaded, &args.start)
+    };
+    let start = Start::open(context, project, project.name.clone(), &args.start).await?;
+    let before = start.session.observe().await.map_err(|error| Failure::engine(&error))?;
+    let result = match start.up(project, &options, &shown).await {
+        Ok(stack) => {
+            show(args.format, &stack);
+            if args.detach { Ok(exit_code::SUCCESS) } else { foreground(&start, &before).await }
+        }
+        Err(error) => Err(Failure::up(error, start.signals.first())),
+    };
+    start.finish().await;
+    result
+}
+
+fn show(format: Format, stack: &Stack) {
+    match format {
+        Format::Json => print_json(stack),
+        Format::Text => print(&address_table(stack)),
+    }
+}
+
+/// Shows the logs until a signal comes or nothing runs any more, then takes everything
+/// down.
+async fn foreground(start: &Start, before: &Observed) -> Outcome {
+    let session = &start.session;
+    session.follow_existing().await.map_err(|error| Failure::engine(&error))?;
+    let monitor = async {
+        tokio::select! {
+            () = start.signals.any() => Ok("interrupted"),
+            ended = session.ended() => ended.map(|()| "all services have ended"),
+        }
+    };
+    // Showing waits for a slow reader; a signal must not.
+    let reason = tokio::select! {
+        reason = monitor => reason,
+        () = async {
+            session.logs().show(|_| true).await;
+            std::future::pending().await
+        } => unreachable!("showing goes on for ever"),
+    };
+    let teardown = session.down_to(before, reason.as_ref().unwrap_or(&"the engine is gone")).await;
+    reason.map_err(|error| Failure::engine(&error))?;
+    if teardown.left.is_empty() {
+        Ok(code_after(&start.signals, exit_code::SUCCESS))
+    } else {
+        Err(Failure::teardown(&teardown))
+    }
+}
