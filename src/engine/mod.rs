@@ -4,6 +4,9 @@
 //! retrying and cleaning up happen once, in `session`, for all engines.
 //! An engine never sees a plan, the order of workers or a terminal.
 
+mod config;
+mod connect;
+mod docker;
 mod error;
 
 use std::{pin::Pin, time::Duration};
@@ -21,6 +24,7 @@ use crate::spec::{
     VolumeSpec,
 };
 
+pub use connect::{Attempt, ConnectError, ConnectRequest, EngineChoice, connect};
 pub use error::{EngineError, Refusal, Reply};
 
 /// Shorthand for the result of an engine call.

@@ -1,0 +1,297 @@
+//! Containers: their life, and what they are doing.
+
+use std::{collections::HashMap, net::IpAddr, time::Duration};
+
+use bollard::{
+    models::{
+        ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
+        Health as HealthState, HealthStatusEnum, NetworkConnectRequest, PortMap,
+    },
+    query_parameters::{
+        CreateContainerOptions, InspectContainerOptions, KillContainerOptions,
+        RemoveContainerOptions, StopContainerOptions,
+    },
+};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::{
+    engine::{Refusal, Result, docker::Docker},
+    spec::{ContainerSpec, ContainerState, Endpoint, Health, Protocol, PublishedPort, Status},
+};
+
+use super::{
+    call::{GENEROUS, ORDINARY, call, gone_is_fine, refused},
+    create, healthcheck,
+};
+
+/// What the engine grants a container that was created without a grace period.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// What a stop may take beyond its grace period.
+const AFTER_GRACE: Duration = Duration::from_secs(30);
+
+/// Creates a container and has it join its networks.
+pub(super) async fn create(docker: &Docker, spec: &ContainerSpec) -> Result<String> {
+    let attempted = format!("create container `{}`", spec.name);
+    let subpath = spec.volumes.iter().find_map(|mount| mount.subpath.as_ref());
+    if let (Some(subpath), false) = (subpath, docker.info.capabilities.volume_subpath) {
+        let message = format!("mounting `{subpath}` inside a volume takes Docker API 1.45");
+        return Err(refused(&attempted, 400, message));
+    }
+    let (with_create, later) = split_endpoints(docker, spec);
+    let options = CreateContainerOptions {
+        name: Some(spec.name.clone()),
+        platform: spec.service.platform.clone().unwrap_or_default(),
+    };
+    let body = create::body(spec, with_create, docker.info.capabilities);
+    let request = docker.client.create_container(Some(options), body);
+    let id = call(&attempted, GENEROUS, request).await?.id;
+    for endpoint in later {
+        if let Err(error) = connect(docker, spec, &id, endpoint).await {
+            // Half a container must not stand in the way of a second attempt. The
+            // first error is the one to hear about.
+            let _ = remove(&docker.client, &id).await;
+            return Err(error);
+        }
+    }
+    Ok(id)
+}
+
+/// Before API 1.44, a container can be created in one network only.
+fn split_endpoints<'a>(
+    docker: &Docker,
+    spec: &'a ContainerSpec,
+) -> (&'a [Endpoint], &'a [Endpoint]) {
+    if spec.network_mode.is_some() {
+        return (&[], &[]);
+    }
+    let all = spec.endpoints.len();
+    let at_once = if docker.speaks(44) { all } else { all.min(1) };
+    spec.endpoints.split_at(at_once)
+}
+
+async fn connect(
+    docker: &Docker,
+    spec: &ContainerSpec,
+    id: &str,
+    endpoint: &Endpoint,
+) -> Result<()> {
+    let attempted = format!(
+        "connect container `{}` to network `{}`",
+        spec.name, endpoint.network
+    );
+    let request = NetworkConnectRequest {
+        container: id.to_owned(),
+        endpoint_config: Some(create::endpoint_settings(endpoint)),
+    };
+    let request = docker.client.connect_network(&endpoint.network, request);
+    call(&attempted, GENEROUS, request).await
+}
+
+/// Starts a container. The engine's "it runs already" is success to bollard.
+pub(super) async fn start(client: &bollard::Docker, container: &str) -> Result<()> {
+    let attempted = format!("start container `{container}`");
+    call(
+        &attempted,
+        GENEROUS,
+        client.start_container(container, None),
+    )
+    .await
+}
+
+/// Stops a container.
+pub(super) async fn stop(
+    client: &bollard::Docker,
+    container: &str,
+    grace: Option<Duration>,
+) -> Result<()> {
+    let attempted = format!("stop container `{container}`");
+    let deadline = match grace {
+        Some(grace) => grace,
+        None => own_grace(client, container).await?,
+    };
+    let seconds = grace.map(create::whole_seconds);
+    let options = StopContainerOptions {
+        t: seconds.map(|seconds| i32::try_from(seconds).unwrap_or(i32::MAX)),
+        ..StopContainerOptions::default()
+    };
+    let request = client.stop_container(container, Some(options));
+    call(&attempted, deadline.saturating_add(AFTER_GRACE), request).await
+}
+
+/// The grace period that a container was created with.
+async fn own_grace(client: &bollard::Docker, container: &str) -> Result<Duration> {
+    let inspected = inspect_raw(client, container).await?;
+    let seconds = inspected.config.and_then(|config| config.stop_timeout);
+    let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    Ok(seconds.map_or(DEFAULT_GRACE, Duration::from_secs))
+}
+
+/// Sends a signal.
+pub(super) async fn kill(client: &bollard::Docker, container: &str, signal: &str) -> Result<()> {
+    let attempted = format!("send {signal} to container `{container}`");
+    let options = KillContainerOptions {
+        signal: signal.to_owned(),
+    };
+    let request = client.kill_container(container, Some(options));
+    call(&attempted, ORDINARY, request).await
+}
+
+/// Removes a container and waits until it is gone.
+pub(super) async fn remove(client: &bollard::Docker, container: &str) -> Result<()> {
+    let attempted = format!("remove container `{container}`");
+    let options = RemoveContainerOptions {
+        force: true,
+        v: true,
+        link: false,
+    };
+    let request = client.remove_container(container, Some(options));
+    let removed = gone_is_fine(call(&attempted, GENEROUS, request).await);
+    match removed {
+        Err(error) if error.refusal() == Some(Refusal::Conflict) => {
+            // "Removal is already in progress", by someone else.
+            if is_gone_soon(client, container).await? {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        }
+        other => other,
+    }
+}
+
+async fn is_gone_soon(client: &bollard::Docker, container: &str) -> Result<bool> {
+    let deadline = Instant::now() + ORDINARY;
+    while Instant::now() < deadline {
+        match inspect(client, container).await {
+            Ok(state) if state.status == Status::Removing => {}
+            // Not being removed after all: the conflict is about something else.
+            Ok(_) => return Ok(false),
+            Err(error) if error.is_not_found() => return Ok(true),
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(false)
+}
+
+/// Inspects a container.
+pub(super) async fn inspect(client: &bollard::Docker, container: &str) -> Result<ContainerState> {
+    Ok(state(inspect_raw(client, container).await?))
+}
+
+async fn inspect_raw(
+    client: &bollard::Docker,
+    container: &str,
+) -> Result<ContainerInspectResponse> {
+    let attempted = format!("inspect container `{container}`");
+    let options = None::<InspectContainerOptions>;
+    call(
+        &attempted,
+        ORDINARY,
+        client.inspect_container(container, options),
+    )
+    .await
+}
+
+fn state(inspected: ContainerInspectResponse) -> ContainerState {
+    let state = inspected.state.unwrap_or_default();
+    let network = inspected.network_settings.unwrap_or_default();
+    let config = inspected.config.unwrap_or_default();
+    ContainerState {
+        id: inspected.id.unwrap_or_default(),
+        status: status(state.status),
+        exit_code: state.exit_code.unwrap_or_default(),
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        error: state.error.unwrap_or_default(),
+        started_at: state.started_at.as_deref().and_then(moment),
+        finished_at: state.finished_at.as_deref().and_then(moment),
+        health: state.health.as_ref().and_then(health),
+        health_output: state.health.and_then(last_output),
+        healthcheck: config.healthcheck.map(healthcheck::from_engine),
+        restart_count: inspected
+            .restart_count
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or_default(),
+        ports: published_ports(network.ports.unwrap_or_default()),
+        addresses: addresses(network.networks.unwrap_or_default()),
+    }
+}
+
+fn status(status: Option<ContainerStateStatusEnum>) -> Status {
+    use ContainerStateStatusEnum as Engine;
+    match status {
+        Some(Engine::RUNNING | Engine::STOPPING) => Status::Running,
+        Some(Engine::PAUSED) => Status::Paused,
+        Some(Engine::RESTARTING) => Status::Restarting,
+        Some(Engine::REMOVING) => Status::Removing,
+        Some(Engine::EXITED) => Status::Exited,
+        Some(Engine::DEAD) => Status::Dead,
+        Some(Engine::CREATED | Engine::EMPTY) | None => Status::Created,
+    }
+}
+
+fn health(state: &HealthState) -> Option<Health> {
+    match state.status? {
+        HealthStatusEnum::STARTING => Some(Health::Starting),
+        HealthStatusEnum::HEALTHY => Some(Health::Healthy),
+        HealthStatusEnum::UNHEALTHY => Some(Health::Unhealthy),
+        HealthStatusEnum::NONE | HealthStatusEnum::EMPTY => None,
+    }
+}
+
+fn last_output(state: HealthState) -> Option<String> {
+    state.log?.pop()?.output
+}
+
+/// The year 1 is Go's way to say never.
+fn moment(text: &str) -> Option<Timestamp> {
+    let moment: Timestamp = text.parse().ok()?;
+    (moment > Timestamp::UNIX_EPOCH).then_some(moment)
+}
+
+fn published_ports(map: PortMap) -> Vec<PublishedPort> {
+    let mut ports = Vec::new();
+    for (port, bindings) in map {
+        let Some((target, protocol)) = parse_port(&port) else {
+            continue;
+        };
+        for binding in bindings.unwrap_or_default() {
+            let host_ip = binding.host_ip.and_then(|ip| ip.parse().ok());
+            let host_port = binding.host_port.and_then(|port| port.parse().ok());
+            if let (Some(host_ip), Some(host_port)) = (host_ip, host_port) {
+                ports.push(PublishedPort {
+                    target,
+                    protocol,
+                    host_ip,
+                    host_port,
+                });
+            }
+        }
+    }
+    ports.sort();
+    ports
+}
+
+/// `5000/tcp`.
+pub(super) fn parse_port(port: &str) -> Option<(u16, Protocol)> {
+    let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+    let protocol = match protocol {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        "sctp" => Protocol::Sctp,
+        _ => return None,
+    };
+    Some((number.parse().ok()?, protocol))
+}
+
+fn addresses(networks: HashMap<String, EndpointSettings>) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = networks
+        .into_values()
+        .flat_map(|endpoint| [endpoint.ip_address, endpoint.global_ipv6_address])
+        .filter_map(|address| address?.parse().ok())
+        .collect();
+    addresses.sort();
+    addresses
+}
