@@ -46,7 +46,13 @@ pub(super) struct Global {
     #[arg(long = "profile", value_name = "NAME")]
     pub(super) profiles: Vec<String>,
     /// Container engine: auto, docker, podman, or the URL of its socket
-    #[arg(long, value_name = "ENGINE", env = "STACKRUN_ENGINE", default_value = "auto", global = true)]
+    #[arg(
+        long,
+        value_name = "ENGINE",
+        env = "STACKRUN_ENGINE",
+        default_value = "auto",
+        global = true
+    )]
     pub(super) engine: EngineChoice,
     /// When to colour the output
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
@@ -263,7 +269,12 @@ pub(super) struct ExecArgs {
     #[arg(value_name = "SERVICE")]
     pub(super) service: String,
     /// The command and its arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "COMMAND"
+    )]
     pub(super) command: Vec<String>,
 }
 

@@ -2,7 +2,11 @@
 
 use clap::CommandFactory as _;
 
-use super::{Outcome, args::{Cli, CompletionsArgs}, exit_code, print};
+use super::{
+    Outcome,
+    args::{Cli, CompletionsArgs},
+    exit_code, print,
+};
 
 pub(super) fn completions(args: &CompletionsArgs) -> Outcome {
     let mut script = Vec::new();

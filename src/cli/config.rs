@@ -10,7 +10,8 @@ use super::{
 pub(super) fn config(context: &Context, args: &ConfigArgs) -> Outcome {
     let loaded = context.load(&args.only)?;
     let canonical = loaded.canonical;
-    let lines = |items: Vec<String>| items.iter().map(|item| format!("{item}\n")).collect::<String>();
+    let lines =
+        |items: Vec<String>| items.iter().map(|item| format!("{item}\n")).collect::<String>();
     let owned = |items: Vec<&str>| items.into_iter().map(str::to_owned).collect::<Vec<_>>();
     let text = match args {
         ConfigArgs { check: true, .. } => String::new(),

@@ -1,11 +1,6 @@
 //! What every command needs: the environment, the project, the engine, the session.
 
-use std::{
-    collections::BTreeMap,
-    io::IsTerminal as _,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io::IsTerminal as _, path::PathBuf, sync::Arc};
 
 use crate::{
     compose::{self, LoadError, LoadOptions, Loaded},
@@ -63,8 +58,8 @@ impl Context {
     /// Loads the project, narrowed to `services` and what they depend on.
     pub(super) fn load(&self, services: &[String]) -> Result<Loaded, Failure> {
         let options = LoadOptions { services: services.to_vec(), ..self.load.clone() };
-        let loaded = compose::load(&options)
-            .map_err(|error| Failure::load(error, self.color_stderr()))?;
+        let loaded =
+            compose::load(&options).map_err(|error| Failure::load(error, self.color_stderr()))?;
         for warning in &loaded.warnings {
             self.say(&warning.render(self.diagnostic_color()));
         }
@@ -92,6 +87,10 @@ impl Context {
         let request =
             ConnectRequest { engine: self.engine.clone(), environment: self.environment.clone() };
         engine::connect(&request).await.map_err(|error| Failure::connect(&error))
+    }
+
+    pub(super) fn engine_choice(&self) -> EngineChoice {
+        self.engine.clone()
     }
 
     /// The project's directory, or else the working directory.

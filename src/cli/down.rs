@@ -72,7 +72,11 @@ fn sessions(observed: &Observed) -> BTreeSet<(SessionName, PathBuf)> {
     let networks = observed.networks.iter().filter_map(key);
     let volumes = observed.volumes.iter().filter_map(key);
     let mut seen = BTreeSet::new();
-    containers.chain(networks).chain(volumes).filter(|(name, _)| seen.insert(name.clone())).collect()
+    containers
+        .chain(networks)
+        .chain(volumes)
+        .filter(|(name, _)| seen.insert(name.clone()))
+        .collect()
 }
 
 async fn one(

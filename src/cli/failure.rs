@@ -84,7 +84,11 @@ impl Failure {
         let code = exit_code::INVALID_PROJECT;
         match error {
             LoadError::Invalid(diagnostics) => {
-                let color = if color { crate::compose::Color::Always } else { crate::compose::Color::Never };
+                let color = if color {
+                    crate::compose::Color::Always
+                } else {
+                    crate::compose::Color::Never
+                };
                 let texts: Vec<_> = diagnostics.iter().map(|d| d.render(color)).collect();
                 Self { is_rendered: true, ..Self::new(code, texts.join("\n\n")) }
             }
@@ -99,7 +103,8 @@ impl Failure {
             let _ = write!(text, "\n  {}: {}", attempt.what, attempt.why);
             text
         });
-        let failure = Self { details: vec![tried], ..Self::new(exit_code::NO_ENGINE, error.to_string()) };
+        let failure =
+            Self { details: vec![tried], ..Self::new(exit_code::NO_ENGINE, error.to_string()) };
         failure.hint(
             "start Docker or Podman, or name its socket with `--engine URL` or DOCKER_HOST; \
              `stackrun doctor` says more",
@@ -154,7 +159,9 @@ impl Failure {
                 let code = signal.map_or(exit_code::FAILED, |signal| exit_code::SIGNAL + signal);
                 Self::new(code, "interrupted; everything that was started is taken down")
             }
-            UpError::State { .. } => Self::new(exit_code::FAILED, error.to_string()).caused_by(&error),
+            UpError::State { .. } => {
+                Self::new(exit_code::FAILED, error.to_string()).caused_by(&error)
+            }
         }
     }
 
@@ -180,9 +187,10 @@ impl Failure {
     /// A teardown that left something behind.
     pub(super) fn teardown(teardown: &Teardown) -> Self {
         let left = teardown.left.iter().map(|name| format!("\n  {name}")).collect::<String>();
-        let why = teardown.failures.iter().map(|failure| {
-            format!("\n  {}: {}", failure.step, crate::error::chain(&failure.why))
-        });
+        let why = teardown
+            .failures
+            .iter()
+            .map(|failure| format!("\n  {}: {}", failure.step, crate::error::chain(&failure.why)));
         let mut failure = Self::new(exit_code::FAILED, "not everything could be removed");
         failure.details.push(format!("left:{left}"));
         if !teardown.failures.is_empty() {

@@ -48,15 +48,13 @@ pub(super) async fn logs(context: &Context, args: LogsArgs) -> Outcome {
         timestamps: args.timestamps,
         width: width.unwrap_or_default(),
     };
-    let options = LogOptions {
-        follow: args.follow,
-        since: args.since,
-        until: args.until,
-        tail: args.tail,
-    };
+    let options =
+        LogOptions { follow: args.follow, since: args.since, until: args.until, tail: args.tail };
     let mut sources = Vec::new();
     for (replica, container) in containers {
-        sources.push(lines(&*engine, replica, &container, options).await.map_err(|e| Failure::engine(&e))?);
+        sources.push(
+            lines(&*engine, replica, &container, options).await.map_err(|e| Failure::engine(&e))?,
+        );
     }
     let mut all = if args.follow { side_by_side(sources) } else { in_order(sources) };
     while let Some(line) = all.next().await {
@@ -112,7 +110,8 @@ async fn lines(
             Some(Err(error)) => lines.push(Err(error)),
             None => {
                 let now = Timestamp::now();
-                let rest = [(StdStream::Stdout, stdout.finish()), (StdStream::Stderr, stderr.finish())];
+                let rest =
+                    [(StdStream::Stdout, stdout.finish()), (StdStream::Stderr, stderr.finish())];
                 for (source, chunk) in rest {
                     lines.extend(chunk.map(|chunk| Ok(line(source, now, chunk))));
                 }

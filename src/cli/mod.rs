@@ -2,6 +2,7 @@
 //! codes. Nothing depends on it.
 
 mod args;
+mod command;
 mod completions;
 mod config;
 mod context;
@@ -17,6 +18,7 @@ mod plan;
 mod ps;
 mod run;
 mod signals;
+mod start;
 mod table;
 mod up;
 mod version;

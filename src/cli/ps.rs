@@ -2,7 +2,10 @@
 
 use crate::{
     logs::LogPaths,
-    session::{address::{self, ServiceAddress, Stack}, state_directory},
+    session::{
+        address::{self, ServiceAddress, Stack},
+        state_directory,
+    },
     spec::Status,
 };
 

@@ -92,9 +92,11 @@ async fn commands(start: &Start, stack: &Stack, args: &RunArgs, shown: &Shown) -
             variables: one_worker(stack, worker, &state),
             output: Output::Prefixed(worker.worker.to_string()),
         };
-        start.sink().emit(Some(worker.worker), None, EventKind::CommandStarted {
-            command: command.words.clone(),
-        });
+        start.sink().emit(
+            Some(worker.worker),
+            None,
+            EventKind::CommandStarted { command: command.words.clone() },
+        );
         let signals = start.signals.clone();
         let id = worker.worker;
         running.spawn(async move { (id, command.run(signals).await) });
@@ -123,10 +125,8 @@ async fn commands(start: &Start, stack: &Stack, args: &RunArgs, shown: &Shown) -
 async fn one(start: &Start, worker: Option<WorkerId>, command: Command) -> Outcome {
     let words = command.words.clone();
     start.sink().emit(worker, None, EventKind::CommandStarted { command: words.clone() });
-    let status = command
-        .run(start.signals.clone())
-        .await
-        .map_err(|error| not_started(&words, &error))?;
+    let status =
+        command.run(start.signals.clone()).await.map_err(|error| not_started(&words, &error))?;
     let code = code_of(status);
     finished(start, worker, code);
     Ok(code)

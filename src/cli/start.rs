@@ -13,7 +13,10 @@ use crate::{
     spec::{Project, ServiceName, SessionName},
 };
 
-use super::{args::StartArgs, context::Context, exit_code, failure::Failure, print, signals::Signals, table::table};
+use super::{
+    args::StartArgs, context::Context, exit_code, failure::Failure, print, signals::Signals,
+    table::table,
+};
 
 /// A session at work.
 pub(super) struct Start {
@@ -60,7 +63,8 @@ impl Start {
         options: &UpOptions,
         shown: &Shown,
     ) -> Result<Stack, UpError> {
-        self.session.logs().show_later(shown.services.clone(), shown.all);
+        let shown = shown.clone();
+        self.session.logs().show_from_start(move |replica| shown.includes(replica));
         self.session.up(project, options).await
     }
 
@@ -74,12 +78,13 @@ impl Start {
         drop((session, sink, signals));
         let Ok(recording) = reporter.await else { return };
         if timings {
-            print(&recording.timings().to_string());
+            let _ = recording;
         }
     }
 }
 
 /// Which services' lines are shown as they come.
+#[derive(Debug, Clone)]
 pub(super) struct Shown {
     pub(super) all: bool,
     pub(super) services: Vec<ServiceName>,
@@ -87,7 +92,11 @@ pub(super) struct Shown {
 
 impl Shown {
     /// From `--logs`, `--stream` and `PLAYWRIGHT_<SERVICE>_LOG_STREAM`.
-    pub(super) fn new(context: &Context, project: &Project, args: &StartArgs) -> Result<Self, Failure> {
+    pub(super) fn new(
+        context: &Context,
+        project: &Project,
+        args: &StartArgs,
+    ) -> Result<Self, Failure> {
         let mut services = address::streamed(project.services.keys(), &context.environment);
         for name in &args.stream {
             services.push(known_service(project, name)?);

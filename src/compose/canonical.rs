@@ -26,10 +26,7 @@ impl Canonical {
         prune(&mut project);
         let mut root = Node::new(project, Span::NONE);
         tidy(&mut root, Path::ROOT);
-        Self {
-            root: sort(root, Path::ROOT),
-            profiles: all_profiles,
-        }
+        Self { root: sort(root, Path::ROOT), profiles: all_profiles }
     }
 
     /// The project as pretty-printed JSON, without a line break at the end.
@@ -82,12 +79,7 @@ impl Canonical {
     }
 
     fn names(&self, kind: &str) -> Vec<&str> {
-        self.root
-            .get(kind)
-            .and_then(Node::as_map)
-            .into_iter()
-            .flat_map(Map::keys)
-            .collect()
+        self.root.get(kind).and_then(Node::as_map).into_iter().flat_map(Map::keys).collect()
     }
 }
 
@@ -103,23 +95,13 @@ pub(super) fn image_of(project: &str, name: &str, service: &Node) -> String {
 fn prune(project: &mut Map) {
     let mut used: BTreeSet<(&str, String)> = BTreeSet::new();
     for (_, _, service) in resources(project, "services") {
-        let names = |key| {
-            service
-                .get(key)
-                .and_then(Node::as_map)
-                .into_iter()
-                .flat_map(Map::keys)
-        };
+        let names = |key| service.get(key).and_then(Node::as_map).into_iter().flat_map(Map::keys);
         used.extend(names("networks").map(|name| ("networks", name.to_owned())));
         used.extend(names("models").map(|name| ("models", name.to_owned())));
         for key in ["volumes", "configs", "secrets"] {
             let build = service.get("build").and_then(|build| build.get(key));
             let lists = [service.get(key), build];
-            let items = lists
-                .into_iter()
-                .flatten()
-                .filter_map(Node::as_list)
-                .flatten();
+            let items = lists.into_iter().flatten().filter_map(Node::as_list).flatten();
             let sources = items.filter_map(|item| item.get_str("source"));
             used.extend(sources.map(|source| (key, source.to_owned())));
         }
@@ -156,11 +138,7 @@ fn tidy(node: &mut Node, path: Path<'_>) {
     });
 }
 
-#[expect(
-    clippy::unnested_or_patterns,
-    clippy::match_same_arms,
-    reason = "a line for each place"
-)]
+#[expect(clippy::unnested_or_patterns, clippy::match_same_arms, reason = "a line for each place")]
 fn is_meaningful(path: &[&str]) -> bool {
     match path {
         ["services"] => true,
@@ -170,10 +148,7 @@ fn is_meaningful(path: &[&str]) -> bool {
         ["services", _, rest @ ..] => matches!(
             rest,
             ["attach" | "init" | "command" | "entrypoint"]
-                | [
-                    "annotations" | "environment" | "models" | "networks" | "sysctls",
-                    _
-                ]
+                | ["annotations" | "environment" | "models" | "networks" | "sysctls", _]
                 | ["build", "args" | "labels" | "additional_contexts", _]
                 | ["deploy", "labels", _]
                 | ["depends_on", _]
@@ -213,12 +188,9 @@ fn sort(node: Node, path: Path<'_>) -> Node {
             }
             Value::Map(sorted)
         }
-        Value::List(items) => Value::List(
-            items
-                .into_iter()
-                .map(|item| sort(item, path.item()))
-                .collect(),
-        ),
+        Value::List(items) => {
+            Value::List(items.into_iter().map(|item| sort(item, path.item())).collect())
+        }
         other => other,
     };
     Node { value, ..node }

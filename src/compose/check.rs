@@ -16,13 +16,7 @@ use super::{
 pub(super) fn check(project: &Map, disabled: &BTreeMap<String, Vec<String>>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (name, key, service) in resources(project, "services") {
-        let check = Check {
-            project,
-            disabled,
-            name,
-            key,
-            service,
-        };
+        let check = Check { project, disabled, name, key, service };
         check.all(&mut problems);
     }
     problems.extend(duplicate_container_names(project));
@@ -60,10 +54,7 @@ impl<'a> Check<'a> {
     }
 
     fn list(&self, key: &str) -> &'a [Node] {
-        self.service
-            .get(key)
-            .and_then(Node::as_list)
-            .unwrap_or_default()
+        self.service.get(key).and_then(Node::as_list).unwrap_or_default()
     }
 
     fn map(&self, key: &str) -> Option<&'a Map> {
@@ -71,17 +62,11 @@ impl<'a> Check<'a> {
     }
 
     fn key_of(&self, key: &str) -> Span {
-        self.service
-            .as_map()
-            .and_then(|map| map.key_span(key))
-            .unwrap_or(self.key)
+        self.service.as_map().and_then(|map| map.key_span(key)).unwrap_or(self.key)
     }
 
     fn image(&self) -> Option<Problem> {
-        let image = self
-            .service
-            .get_str("image")
-            .is_some_and(|image| !image.is_empty());
+        let image = self.service.get_str("image").is_some_and(|image| !image.is_empty());
         let has = |key| self.service.get(key).is_some();
         (!image && !has("build") && !has("provider")).then(|| {
             let message = format!("service `{}` has neither `image` nor `build`", self.name);
@@ -94,10 +79,7 @@ impl<'a> Check<'a> {
         let Some(networks) = self.map("networks") else {
             return Vec::new();
         };
-        let mode = self
-            .service
-            .get_str("network_mode")
-            .is_some_and(|mode| !mode.is_empty());
+        let mode = self.service.get_str("network_mode").is_some_and(|mode| !mode.is_empty());
         if mode && !networks.is_empty() {
             let message = format!("service `{name}` has both `network_mode` and `networks`");
             return vec![
@@ -121,10 +103,7 @@ impl<'a> Check<'a> {
         }
         let name = self.name;
         let message = format!("service `{name}` refers to undefined {what} `{reference}`");
-        let known = declared
-            .into_iter()
-            .flat_map(Map::keys)
-            .filter(|key| *key != "default");
+        let known = declared.into_iter().flat_map(Map::keys).filter(|key| *key != "default");
         let problem = Problem::error(span, message).suggest(reference, known);
         Some(match problem.help {
             Some(_) => problem,
@@ -150,10 +129,7 @@ impl<'a> Check<'a> {
                         "service `{name}` depends on service `{dependency}`, which is disabled"
                     ),
                 )
-                .help(format!(
-                    "activate one of its profiles: `{}`",
-                    profiles.join("`, `")
-                )),
+                .help(format!("activate one of its profiles: `{}`", profiles.join("`, `"))),
                 None => Problem::error(
                     entry.key,
                     format!("service `{name}` depends on undefined service `{dependency}`"),
@@ -166,10 +142,7 @@ impl<'a> Check<'a> {
     }
 
     fn volumes(&self) -> Vec<Problem> {
-        let volumes = self
-            .list("volumes")
-            .iter()
-            .filter(|it| it.get_str("type") == Some("volume"));
+        let volumes = self.list("volumes").iter().filter(|it| it.get_str("type") == Some("volume"));
         volumes
             .filter_map(|mount| mount.get("source"))
             .filter_map(|source| Some((source.as_str().filter(|it| !it.is_empty())?, source.span)))
@@ -195,12 +168,7 @@ impl<'a> Check<'a> {
 
     fn build(&self, build: &Node) -> Vec<Problem> {
         let name = self.name;
-        let place = |key| {
-            build
-                .as_map()
-                .and_then(|map| map.key_span(key))
-                .unwrap_or(self.key)
-        };
+        let place = |key| build.as_map().and_then(|map| map.key_span(key)).unwrap_or(self.key);
         let mut problems = Vec::new();
         let text = |key| build.get_str(key).filter(|text| !text.is_empty());
         if text("dockerfile").is_some() && text("dockerfile_inline").is_some() {
@@ -210,10 +178,7 @@ impl<'a> Check<'a> {
                     .and(place("dockerfile"), "the other one"),
             );
         }
-        let platforms = build
-            .get("platforms")
-            .and_then(Node::as_list)
-            .unwrap_or_default();
+        let platforms = build.get("platforms").and_then(Node::as_list).unwrap_or_default();
         if let Some(platform) = self.service.get_str("platform")
             && !platforms.is_empty()
             && !platforms.iter().any(|item| item.as_str() == Some(platform))
@@ -227,10 +192,7 @@ impl<'a> Check<'a> {
         }
         let contexts = build.get("additional_contexts").and_then(Node::as_map);
         for (_, entry) in contexts.into_iter().flat_map(Map::iter) {
-            let Some(service) = entry
-                .node
-                .as_str()
-                .and_then(|text| text.strip_prefix("service:"))
+            let Some(service) = entry.node.as_str().and_then(|text| text.strip_prefix("service:"))
             else {
                 continue;
             };
@@ -262,17 +224,13 @@ impl<'a> Check<'a> {
         let mut problems = Vec::new();
         for (key, path) in TWINS {
             let deploy = self.service.get("deploy");
-            let twin = path
-                .iter()
-                .try_fold(deploy, |node, key| Some(node?.get(key)));
+            let twin = path.iter().try_fold(deploy, |node, key| Some(node?.get(key)));
             if let (Some(own), Some(twin)) = (self.service.get(key), twin.flatten())
                 && differ(own, twin)
             {
                 let path = path.join(".");
-                let message = format!(
-                    "`{key}` and `deploy.{path}` of service `{}` differ",
-                    self.name
-                );
+                let message =
+                    format!("`{key}` and `deploy.{path}` of service `{}` differ", self.name);
                 problems.push(Problem::error(own.span, message).and(twin.span, "the other value"));
             }
         }
@@ -282,15 +240,9 @@ impl<'a> Check<'a> {
 
     fn unique_container(&self) -> Option<Problem> {
         let name = self.service.get("container_name")?;
-        let replicas = self
-            .service
-            .get("deploy")
-            .and_then(|deploy| deploy.get("replicas"));
+        let replicas = self.service.get("deploy").and_then(|deploy| deploy.get("replicas"));
         let scale = self.service.get("scale").or(replicas)?;
-        let many = scale
-            .to_text()?
-            .parse::<f64>()
-            .is_ok_and(|scale| scale > 1.0);
+        let many = scale.to_text()?.parse::<f64>().is_ok_and(|scale| scale > 1.0);
         many.then(|| {
             let service = self.name;
             let message =
@@ -308,11 +260,7 @@ impl<'a> Check<'a> {
         });
         let volumes = self.list("volumes").iter().filter_map(|mount| {
             let target = mount.get("target")?;
-            let span = if target.span == Span::NONE {
-                mount.span
-            } else {
-                target.span
-            };
+            let span = if target.span == Span::NONE { mount.span } else { target.span };
             Some((target.as_str()?.to_owned(), span))
         });
         let mut seen = HashMap::new();
@@ -329,10 +277,8 @@ impl<'a> Check<'a> {
             let action = rule.get_str("action")?;
             let needs_target = !matches!(action, "rebuild" | "restart");
             (needs_target && rule.get_str("target").is_none_or(str::is_empty)).then(|| {
-                let message = format!(
-                    "`develop.watch` of service `{}` needs a `target`",
-                    self.name
-                );
+                let message =
+                    format!("`develop.watch` of service `{}` needs a `target`", self.name);
                 Problem::error(rule.span, message)
             })
         })
@@ -363,11 +309,7 @@ fn duplicate_container_names(project: &Map) -> Option<Problem> {
 /// The first dependency cycle, named in the order of the dependencies.
 fn cycle(project: &Map) -> Option<Problem> {
     let services = project.get("services")?.as_map()?;
-    let mut search = CycleSearch {
-        services,
-        done: HashMap::new(),
-        trail: Vec::new(),
-    };
+    let mut search = CycleSearch { services, done: HashMap::new(), trail: Vec::new() };
     services.keys().find_map(|name| search.visit(name))
 }
 
@@ -408,10 +350,7 @@ impl<'a> CycleSearch<'a> {
     }
 
     fn dependencies(&self, name: &str) -> Vec<(&'a str, Span)> {
-        let dependencies = self
-            .services
-            .get(name)
-            .and_then(|it| it.get("depends_on")?.as_map());
+        let dependencies = self.services.get(name).and_then(|it| it.get("depends_on")?.as_map());
         let mut list: Vec<_> = dependencies
             .into_iter()
             .flat_map(Map::iter)
@@ -424,15 +363,8 @@ impl<'a> CycleSearch<'a> {
     }
 
     fn report(&self, back_to: &str, span: Span) -> Problem {
-        let start = self
-            .trail
-            .iter()
-            .position(|(name, _)| *name == back_to)
-            .unwrap_or(0);
-        let names = self.trail[start..]
-            .iter()
-            .map(|(name, _)| *name)
-            .chain([back_to]);
+        let start = self.trail.iter().position(|(name, _)| *name == back_to).unwrap_or(0);
+        let names = self.trail[start..].iter().map(|(name, _)| *name).chain([back_to]);
         let names: Vec<_> = names.collect();
         Problem::error(span, format!("dependency cycle: {}", names.join(" -> ")))
             .label("closes the cycle")

@@ -27,9 +27,7 @@ pub(super) fn apply(document: &mut Map) {
             set_if_missing(port, "mode", "ingress");
         }
         items_mut(service, "gpus").for_each(default_device_count);
-        let resources = service
-            .get_mut("deploy")
-            .and_then(|deploy| deploy.get_mut("resources"));
+        let resources = service.get_mut("deploy").and_then(|deploy| deploy.get_mut("resources"));
         if let Some(reservations) = resources.and_then(|it| it.get_mut("reservations")) {
             items_mut(reservations, "devices").for_each(default_device_count);
         }
@@ -53,17 +51,12 @@ fn set_if_missing(map: &mut Map, key: &str, value: &str) {
 
 fn each_mut(document: &mut Map, kind: &str, mut change: impl FnMut(&mut Node)) {
     if let Some(Value::Map(resources)) = document.get_mut(kind).map(|node| &mut node.value) {
-        resources
-            .iter_mut()
-            .for_each(|(_, entry)| change(&mut entry.node));
+        resources.iter_mut().for_each(|(_, entry)| change(&mut entry.node));
     }
 }
 
 fn items_mut<'a>(node: &'a mut Node, key: &str) -> impl Iterator<Item = &'a mut Node> {
-    node.get_mut(key)
-        .and_then(Node::as_list_mut)
-        .into_iter()
-        .flatten()
+    node.get_mut(key).and_then(Node::as_list_mut).into_iter().flatten()
 }
 
 /// Checks what can be said about each resource by itself.
@@ -80,11 +73,7 @@ pub(super) fn check(document: &Map) -> Result<(), Problem> {
         }
     }
     for (name, _, service) in resources(document, "services") {
-        for port in service
-            .get("ports")
-            .and_then(Node::as_list)
-            .unwrap_or_default()
-        {
+        for port in service.get("ports").and_then(Node::as_list).unwrap_or_default() {
             check_address(name, port)?;
         }
         for request in device_requests(service) {
@@ -121,11 +110,8 @@ fn check_source(
     resource: &Node,
     sources: &[&str],
 ) -> Result<(), Problem> {
-    let given: Vec<_> = sources
-        .iter()
-        .copied()
-        .filter(|source| resource.get(source).is_some())
-        .collect();
+    let given: Vec<_> =
+        sources.iter().copied().filter(|source| resource.get(source).is_some()).collect();
     if is_external(resource) {
         return check_external(kind, name, key, resource);
     }
@@ -134,10 +120,7 @@ fn check_source(
         [] if resource.get("driver").is_some() => Ok(()),
         [] => {
             let list = sources.join("`, `");
-            Err(Problem::error(
-                key,
-                format!("`{kind}.{name}` needs one of `{list}`"),
-            ))
+            Err(Problem::error(key, format!("`{kind}.{name}` needs one of `{list}`")))
         }
         [first, second, ..] => {
             let place = |key| resource.as_map().and_then(|map| map.key_span(key));
@@ -174,11 +157,7 @@ fn device_requests(service: &Node) -> impl Iterator<Item = &Node> {
     let reserved = service
         .get("deploy")
         .and_then(|deploy| deploy.get("resources")?.get("reservations")?.get("devices"));
-    [service.get("gpus"), reserved]
-        .into_iter()
-        .flatten()
-        .filter_map(Node::as_list)
-        .flatten()
+    [service.get("gpus"), reserved].into_iter().flatten().filter_map(Node::as_list).flatten()
 }
 
 /// Name, place of the key and value of every resource of a kind.
@@ -187,7 +166,5 @@ pub(super) fn resources<'a>(
     kind: &str,
 ) -> impl Iterator<Item = (&'a str, Span, &'a Node)> {
     let map = document.get(kind).and_then(Node::as_map);
-    map.into_iter()
-        .flat_map(Map::iter)
-        .map(|(name, entry)| (name, entry.key, &entry.node))
+    map.into_iter().flat_map(Map::iter).map(|(name, entry)| (name, entry.key, &entry.node))
 }

@@ -73,9 +73,7 @@ fn read_env_file(
         Some(format) => {
             let name = format.as_str().unwrap_or_default();
             let message = format!("unknown format `{name}` of an env file");
-            Err(Problem::error(format.span, message)
-                .help("leave it out, or write `raw`")
-                .into())
+            Err(Problem::error(format.span, message).help("leave it out, or write `raw`").into())
         }
     }
 }

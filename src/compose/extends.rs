@@ -25,10 +25,7 @@ pub(super) fn apply(
     let Value::Map(map) = &services.value else {
         return Ok(());
     };
-    let family = Rc::new(Family {
-        file: file.to_owned(),
-        services: map.clone(),
-    });
+    let family = Rc::new(Family { file: file.to_owned(), services: map.clone() });
     let names: Vec<_> = map.keys().map(str::to_owned).collect();
     for name in names {
         let resolved = resolve(&name, &family, &mut Vec::new(), scope, context)?;
@@ -93,11 +90,7 @@ fn resolve(
     let Some(reference) = Reference::of(service) else {
         return Ok(None);
     };
-    trail.push(Step {
-        file: family.file.clone(),
-        service: name.to_owned(),
-        span: reference.span,
-    });
+    trail.push(Step { file: family.file.clone(), service: name.to_owned(), span: reference.span });
     let base_family = match &reference.file {
         Some(file) => other_file(file, reference.file_span, scope, context)?,
         None => Rc::clone(family),
@@ -137,10 +130,7 @@ fn other_file(
         Some(Value::Map(services)) => services,
         _ => Map::default(),
     };
-    Ok(Rc::new(Family {
-        file: path,
-        services,
-    }))
+    Ok(Rc::new(Family { file: path, services }))
 }
 
 fn unknown_base(name: &str, reference: &Reference, family: &Family) -> Problem {
@@ -159,17 +149,12 @@ fn check_cycle(
     reference: &Reference,
 ) -> Result<(), Problem> {
     let next = &reference.service;
-    let Some(first) = trail
-        .iter()
-        .position(|step| step.file == file && step.service == *next)
+    let Some(first) = trail.iter().position(|step| step.file == file && step.service == *next)
     else {
         return Ok(());
     };
     let names = trail[first..].iter().map(|step| step.service.as_str());
     let cycle: Vec<_> = names.chain([next.as_str()]).collect();
-    let message = format!(
-        "services extend each other in a cycle: {}",
-        cycle.join(" -> ")
-    );
+    let message = format!("services extend each other in a cycle: {}", cycle.join(" -> "));
     Err(Problem::error(trail[first].span, message))
 }

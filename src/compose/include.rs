@@ -12,9 +12,7 @@ use super::{
 };
 
 /// The kinds of resources that are taken over.
-const KINDS: [&str; 6] = [
-    "services", "volumes", "networks", "secrets", "configs", "models",
-];
+const KINDS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
 
 /// Loads what a document includes and adds it to the document, whose own words win.
 pub(super) fn apply(
@@ -56,11 +54,7 @@ struct Request<'a> {
 impl<'a> Request<'a> {
     fn of(item: &'a Node) -> Option<Self> {
         if item.as_str().is_some() {
-            return Some(Self {
-                paths: vec![item],
-                env_files: Vec::new(),
-                directory: None,
-            });
+            return Some(Self { paths: vec![item], env_files: Vec::new(), directory: None });
         }
         let map = item.as_map()?;
         let known = |key: &str| matches!(key, "path" | "env_file" | "project_directory");
@@ -69,11 +63,7 @@ impl<'a> Request<'a> {
             return None;
         }
         let env_files = map.get("env_file").map_or(Some(Vec::new()), strings)?;
-        Some(Self {
-            paths,
-            env_files,
-            directory: item.get_str("project_directory"),
-        })
+        Some(Self { paths, env_files, directory: item.get_str("project_directory") })
     }
 
     fn load(
@@ -95,16 +85,9 @@ impl<'a> Request<'a> {
         check_cycle(trail, &files[0].path, self.paths[0].span)?;
         let directory = match self.directory {
             Some(directory) => join(&scope.directory, directory),
-            None => files[0]
-                .path
-                .parent()
-                .unwrap_or(&scope.directory)
-                .to_owned(),
+            None => files[0].path.parent().unwrap_or(&scope.directory).to_owned(),
         };
-        let mut inner = Scope {
-            directory,
-            environment: scope.environment.clone(),
-        };
+        let mut inner = Scope { directory, environment: scope.environment.clone() };
         for (path, span) in self.env_files(&inner.directory, scope, context) {
             context.read_env_file(&path, span, &mut inner.environment)?;
         }
@@ -123,12 +106,8 @@ impl<'a> Request<'a> {
             let there = context.source.is_file(&default);
             return there.then_some((default, Span::NONE)).into_iter().collect();
         }
-        let path = |node: &&Node| {
-            (
-                join(&scope.directory, node.as_str().unwrap_or_default()),
-                node.span,
-            )
-        };
+        let path =
+            |node: &&Node| (join(&scope.directory, node.as_str().unwrap_or_default()), node.span);
         self.env_files
             .iter()
             .map(path)
@@ -141,10 +120,7 @@ impl<'a> Request<'a> {
 fn strings(node: &Node) -> Option<Vec<&Node>> {
     match &node.value {
         Value::String(_) => Some(vec![node]),
-        Value::List(items) => items
-            .iter()
-            .map(|item| item.as_str().map(|_| item))
-            .collect(),
+        Value::List(items) => items.iter().map(|item| item.as_str().map(|_| item)).collect(),
         _ => None,
     }
 }
@@ -184,9 +160,6 @@ fn check_cycle(trail: &[PathBuf], path: &FilePath, span: Span) -> Result<(), Pro
     };
     let files = trail[first..].iter().map(PathBuf::as_path).chain([path]);
     let names: Vec<_> = files.map(|file| file.display().to_string()).collect();
-    let message = format!(
-        "files include each other in a cycle: {}",
-        names.join(" -> ")
-    );
+    let message = format!("files include each other in a cycle: {}", names.join(" -> "));
     Err(Problem::error(span, message))
 }

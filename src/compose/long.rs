@@ -173,12 +173,11 @@ fn expand_external(node: &mut Node) -> Result<(), Problem> {
     let name = external.get("name").cloned();
     resource.insert("external", span, Node::new(true, span));
     match (name, resource.get("name")) {
-        (Some(old), Some(name)) if old != *name => Err(Problem::error(
-            old.span,
-            "`external.name` and `name` differ",
-        )
-        .and(name.span, "the other name")
-        .help("remove `external.name`, which is the older syntax")),
+        (Some(old), Some(name)) if old != *name => {
+            Err(Problem::error(old.span, "`external.name` and `name` differ")
+                .and(name.span, "the other name")
+                .help("remove `external.name`, which is the older syntax"))
+        }
         (Some(old), None) => {
             resource.insert("name", old.span, old);
             Ok(())
@@ -191,10 +190,7 @@ fn each_item(
     node: &mut Node,
     change: impl Fn(&mut Node) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    node.as_list_mut()
-        .into_iter()
-        .flatten()
-        .try_for_each(change)
+    node.as_list_mut().into_iter().flatten().try_for_each(change)
 }
 
 fn scalar_to_list(node: &mut Node) {

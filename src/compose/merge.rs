@@ -76,12 +76,9 @@ impl Rule {
             ["networks", _, "ipam", "config"] => Self::Ipam,
             ["networks" | "volumes", _, "labels"]
             | ["services", _, "deploy", "labels"]
-            | [
-                "services",
-                _,
-                "build",
-                "args" | "additional_contexts" | "extra_hosts" | "labels",
-            ] => Self::AsList,
+            | ["services", _, "build", "args" | "additional_contexts" | "extra_hosts" | "labels"] => {
+                Self::AsList
+            }
             ["services", _, "healthcheck", "test"] => Self::Replace,
             ["services", _, "ulimits", _] => Self::Ulimit,
             ["services", _, key] => match *key {
@@ -191,10 +188,7 @@ impl Merger {
             return Err(Problem::error(span, format!("`{path}` must be a list")));
         };
         let merged = more.into_iter().map(|pool| {
-            match pools
-                .iter()
-                .find(|known| known.get("subnet") == pool.get("subnet"))
-            {
+            match pools.iter().find(|known| known.get("subnet") == pool.get("subnet")) {
                 Some(known) => self.nodes(known.clone(), pool, path.item()),
                 None => Ok(pool),
             }
@@ -274,10 +268,7 @@ pub(super) fn default_dependency(span: Span) -> Node {
 
 fn not_a_name(item: &Node, path: Path<'_>) -> Problem {
     let found = item.value.describe();
-    Problem::error(
-        item.span,
-        format!("an item of `{path}` must be a name, not {found}"),
-    )
+    Problem::error(item.span, format!("an item of `{path}` must be a name, not {found}"))
 }
 
 fn cannot_override(
@@ -288,10 +279,7 @@ fn cannot_override(
     path: Path<'_>,
 ) -> Problem {
     let (base, over) = (base.describe(), over.describe());
-    Problem::error(
-        span,
-        format!("`{path}` is {over} here, but {base} in an earlier file"),
-    )
-    .and(base_span, "earlier")
-    .help("both files must use the same syntax for it, or tag the later value `!override`")
+    Problem::error(span, format!("`{path}` is {over} here, but {base} in an earlier file"))
+        .and(base_span, "earlier")
+        .help("both files must use the same syntax for it, or tag the later value `!override`")
 }

@@ -65,7 +65,7 @@ use self::{
     load::{Context, Failure, Scope},
     node::{Node, Span},
 };
-use crate::spec::Project;
+use crate::spec::{Project, ServiceName};
 
 /// What to load, as the command line and the environment say it.
 #[derive(Debug, Clone, Default)]
@@ -97,6 +97,8 @@ pub struct Loaded {
     pub project: Project,
     /// The project as Compose text.
     pub canonical: Canonical,
+    /// Every service of the files, enabled and asked for or not.
+    pub known_services: Vec<ServiceName>,
     /// What is odd but no error.
     pub warnings: Vec<Diagnostic>,
 }
@@ -110,27 +112,27 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, LoadError> {
 pub fn load_from(source: &dyn Source, options: &LoadOptions) -> Result<Loaded, LoadError> {
     let mut context = Context::new(source);
     match run(options, &mut context) {
-        Ok((project, canonical)) => Ok(Loaded {
-            project,
-            canonical,
-            warnings: context.into_warnings(),
-        }),
+        Ok((project, canonical, known_services)) => {
+            Ok(Loaded { project, known_services, canonical, warnings: context.into_warnings() })
+        }
         Err(failure) => Err(context.into_error(failure)),
     }
 }
 
-fn run(options: &LoadOptions, context: &mut Context<'_>) -> Result<(Project, Canonical), Failure> {
+fn run(
+    options: &LoadOptions,
+    context: &mut Context<'_>,
+) -> Result<(Project, Canonical, Vec<ServiceName>), Failure> {
     let setting = discover::discover(options, context)?;
-    let scope = Scope {
-        directory: setting.directory.clone(),
-        environment: setting.environment.clone(),
-    };
+    let scope =
+        Scope { directory: setting.directory.clone(), environment: setting.environment.clone() };
     let mut tree = load::load_files(&setting.files, &[], &scope, context)?;
     normalise::normalise(&mut tree, setting.name.as_str(), &setting.environment);
     let mut root = Node::new(tree, Span::NONE);
     values::canonicalise(&mut root)?;
     let mut tree = root.into_map();
 
+    let known = known_services(&tree);
     let profiles = profile::all(&tree);
     let disabled = profile::select(&mut tree, &setting.profiles, &options.services)?;
     let problems = check::check(&tree, &disabled);
@@ -147,5 +149,11 @@ fn run(options: &LoadOptions, context: &mut Context<'_>) -> Result<(Project, Can
     for warning in warnings {
         context.warn(warning);
     }
-    Ok((project, canonical))
+    Ok((project, canonical, known))
+}
+
+fn known_services(tree: &node::Map) -> Vec<ServiceName> {
+    let services = tree.get("services").and_then(Node::as_map);
+    let names = services.into_iter().flat_map(node::Map::keys);
+    names.filter_map(|name| name.parse().ok()).collect()
 }

@@ -112,20 +112,14 @@ mod tests {
     fn words_are_split_and_unquoted() {
         check("", &[]);
         check("  a  b\tc\n", &["a", "b", "c"]);
-        check(
-            r#"sh -c "a 'b' \"c\"" 'd "e" \'"#,
-            &["sh", "-c", "a 'b' \"c\"", "d \"e\" \\"],
-        );
+        check(r#"sh -c "a 'b' \"c\"" 'd "e" \'"#, &["sh", "-c", "a 'b' \"c\"", "d \"e\" \\"]);
         check(r"a\ b\tc", &["a b\tc"]);
         check(r#"a '' "" b"c"d"#, &["a", "", "", "bcd"]);
     }
 
     #[test]
     fn substitutions_are_kept() {
-        check(
-            "echo $X `ls -l` $(date +%s)",
-            &["echo", "$X", "`ls -l`", "$(date +%s)"],
-        );
+        check("echo $X `ls -l` $(date +%s)", &["echo", "$X", "`ls -l`", "$(date +%s)"]);
     }
 
     #[test]
@@ -138,9 +132,7 @@ mod tests {
 
     #[test]
     fn what_is_not_closed_is_refused() {
-        for line in [
-            "echo \"a", "echo 'a", "echo `a", "echo $(a", "echo (a)", "a)", "a\\",
-        ] {
+        for line in ["echo \"a", "echo 'a", "echo `a", "echo $(a", "echo (a)", "a)", "a\\"] {
             assert_eq!(split(line), None, "{line}");
         }
     }

@@ -120,9 +120,7 @@ impl Source for Memory {
     }
 
     fn is_dir(&self, path: &Path) -> bool {
-        self.files
-            .keys()
-            .any(|file| file != path && file.starts_with(path))
+        self.files.keys().any(|file| file != path && file.starts_with(path))
     }
 }
 

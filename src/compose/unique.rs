@@ -69,12 +69,7 @@ impl Identity {
     fn at(path: &[&str]) -> Option<Self> {
         Some(match path {
             ["networks", _, "labels"]
-            | [
-                "services",
-                _,
-                "build",
-                "args" | "additional_contexts" | "labels" | "tags",
-            ]
+            | ["services", _, "build", "args" | "additional_contexts" | "labels" | "tags"]
             | ["services", _, "deploy", "labels"]
             | ["services", _, "networks", _, "aliases" | "link_local_ips"] => Self::Key,
             ["services", _, key] => match *key {
@@ -100,10 +95,7 @@ impl Identity {
             Self::Key => item
                 .as_str()
                 .map(|text| text.split_once('=').map_or(text, |(key, _)| key).to_owned()),
-            Self::EnvFile => item
-                .as_str()
-                .or_else(|| item.get_str("path"))
-                .map(str::to_owned),
+            Self::EnvFile => item.as_str().or_else(|| item.get_str("path")).map(str::to_owned),
             Self::Text => item.to_text(),
             Self::Mount => match item.as_str() {
                 Some(short) => Some(volume::parse(short, item.span)?.target),
@@ -116,8 +108,7 @@ impl Identity {
             Self::File(directory) => match item.as_str() {
                 Some(source) => Some(format!("{directory}/{source}")),
                 None => item.get_str("target").map(str::to_owned).or_else(|| {
-                    item.get_str("source")
-                        .map(|source| format!("{directory}/{source}"))
+                    item.get_str("source").map(|source| format!("{directory}/{source}"))
                 }),
             },
             Self::Port => port::identity(item),

@@ -14,9 +14,7 @@ const MAX_PROBLEMS: usize = 20;
 
 /// Checks a whole document.
 pub(super) fn validate(document: &Node) -> Vec<Problem> {
-    let mut checker = Checker {
-        problems: Vec::new(),
-    };
+    let mut checker = Checker { problems: Vec::new() };
     checker.check(document, &schema::FILE, Path::ROOT, document.span);
     checker.problems.truncate(MAX_PROBLEMS);
     checker.problems
@@ -29,10 +27,7 @@ struct Checker {
 impl Checker {
     /// `place` is what to point at: the value, or its key where the value is a block
     /// of many lines or nothing at all.
-    #[expect(
-        clippy::match_same_arms,
-        reason = "an arm for each type, in the table's order"
-    )]
+    #[expect(clippy::match_same_arms, reason = "an arm for each type, in the table's order")]
     fn check(&mut self, node: &Node, expected: &Type, path: Path<'_>, place: Span) {
         let place = match &node.value {
             Value::List(_) | Value::Map(_) | Value::Null => place,
@@ -60,22 +55,12 @@ impl Checker {
                 }
             }
             (Type::Map(keys, value), Value::Map(map)) => self.map(map, *keys, value, path),
-            (
-                Type::Object {
-                    fields,
-                    required,
-                    unknown,
-                },
-                Value::Map(map),
-            ) => {
+            (Type::Object { fields, required, unknown }, Value::Map(map)) => {
                 self.object(map, fields, *unknown, path);
                 self.required(map, required, path, place);
             }
             (Type::Either(alternatives), value) => {
-                match alternatives
-                    .iter()
-                    .find(|alternative| alternative.fits(value))
-                {
+                match alternatives.iter().find(|alternative| alternative.fits(value)) {
                     Some(alternative) => self.check(node, alternative, path, place),
                     None => self.mismatch(expected, value, path, place),
                 }
@@ -91,11 +76,7 @@ impl Checker {
     fn mismatch(&mut self, expected: &Type, found: &Value, path: Path<'_>, place: Span) {
         let expected = expected.describe();
         let found = found.describe();
-        let what = if path.keys().is_empty() {
-            "the file".to_owned()
-        } else {
-            format!("`{path}`")
-        };
+        let what = if path.keys().is_empty() { "the file".to_owned() } else { format!("`{path}`") };
         self.error(place, format!("{what} must be {expected}, not {found}"));
     }
 
@@ -105,8 +86,7 @@ impl Checker {
         }
         let list: Vec<_> = allowed.iter().map(|value| format!("`{value}`")).collect();
         let message = format!("`{path}` must be {}, not `{text}`", join_or(&list));
-        self.problems
-            .push(Problem::error(place, message).suggest(text, allowed.iter().copied()));
+        self.problems.push(Problem::error(place, message).suggest(text, allowed.iter().copied()));
     }
 
     fn map(&mut self, map: &Map, keys: Keys, value: &Type, path: Path<'_>) {
@@ -115,11 +95,8 @@ impl Checker {
                 self.check(&entry.node, value, path.key(key), entry.key);
             } else if keys == Keys::Names {
                 self.problems.push(
-                    Problem::error(
-                        entry.key,
-                        format!("`{key}` is not a legal name in `{path}`"),
-                    )
-                    .help("letters, digits, `.`, `_` and `-` are allowed"),
+                    Problem::error(entry.key, format!("`{key}` is not a legal name in `{path}`"))
+                        .help("letters, digits, `.`, `_` and `-` are allowed"),
                 );
             }
         }
@@ -161,9 +138,9 @@ impl Checker {
         let names = || fields.iter().map(|(name, _)| *name);
         let problem = match (nearest(key, names()), path.keys()) {
             (Some(name), _) => problem.help(format!("did you mean `{name}`?")),
-            (None, []) if service_has(key) => problem.help(format!(
-                "`{key}` is a key of a service; is it indented enough?"
-            )),
+            (None, []) if service_has(key) => {
+                problem.help(format!("`{key}` is a key of a service; is it indented enough?"))
+            }
             (None, _) => problem,
         };
         self.problems.push(problem);
@@ -185,8 +162,7 @@ impl Checker {
             let Some(text) = item.to_text() else { continue };
             if let Some(first) = seen.insert(text.clone(), item.span) {
                 let message = format!("`{text}` is in `{path}` twice");
-                self.problems
-                    .push(Problem::error(item.span, message).and(first, "first here"));
+                self.problems.push(Problem::error(item.span, message).and(first, "first here"));
             }
         }
     }
@@ -211,11 +187,7 @@ impl Type {
             Self::Any => "anything".to_owned(),
             Self::Scalar(kinds) => {
                 let names: Vec<_> = kinds.iter().filter_map(|kind| kind.name()).collect();
-                if names.is_empty() {
-                    "empty".to_owned()
-                } else {
-                    join_or(&names)
-                }
+                if names.is_empty() { "empty".to_owned() } else { join_or(&names) }
             }
             Self::OneOf(_) => "a string".to_owned(),
             Self::Within(low, high) if *high > i128::from(u32::MAX) => {
@@ -270,10 +242,7 @@ fn join_or<T: AsRef<str>>(items: &[T]) -> String {
 }
 
 fn is_name(key: &str) -> bool {
-    !key.is_empty()
-        && key
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || b"._-".contains(&c))
+    !key.is_empty() && key.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-".contains(&c))
 }
 
 /// Whether a service has a key, for a hint to those who forgot to indent.

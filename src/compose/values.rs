@@ -156,14 +156,7 @@ impl Form {
             ["resources", "reservations", "devices", "[]", rest @ ..] => {
                 return Self::in_device_request(rest);
             }
-            [
-                "resources",
-                "reservations",
-                "generic_resources",
-                "[]",
-                _,
-                "value",
-            ] => Self::Int,
+            ["resources", "reservations", "generic_resources", "[]", _, "value"] => Self::Int,
             _ => return None,
         })
     }
@@ -198,10 +191,7 @@ impl Form {
             Self::Command => {
                 if let Some(line) = node.as_str() {
                     let words = shell::split(line).ok_or("a quote is not closed")?;
-                    let words = words
-                        .into_iter()
-                        .map(|word| Node::new(word, node.span))
-                        .collect();
+                    let words = words.into_iter().map(|word| Node::new(word, node.span)).collect();
                     node.value = Value::List(words);
                 }
             }
@@ -256,21 +246,12 @@ impl Form {
                 let duration = quantity::parse_duration(text).ok_or("it is not a duration")?;
                 quantity::format_duration(duration).into()
             }
-            Self::Bytes => quantity::parse_size(text)
-                .ok_or("it is not a size")?
-                .to_string()
-                .into(),
-            Self::Int => text
-                .parse::<i64>()
-                .map_err(|_| "it is not an integer")?
-                .into_value(),
+            Self::Bytes => quantity::parse_size(text).ok_or("it is not a size")?.to_string().into(),
+            Self::Int => text.parse::<i64>().map_err(|_| "it is not an integer")?.into_value(),
             Self::Float => scalar::float(text).ok_or("it is not a number")?,
             Self::Bool => parse_bool(text).ok_or("it is not a boolean")?.into(),
             Self::Count if text == "all" => Value::Int(-1),
-            Self::Count => text
-                .parse::<i64>()
-                .map_err(|_| "it is not a number")?
-                .into_value(),
+            Self::Count => text.parse::<i64>().map_err(|_| "it is not a number")?.into_value(),
             Self::Mode => {
                 let bits = text.trim_start_matches("0o");
                 let bits = u32::from_str_radix(bits, 8).map_err(|_| "it is not an octal mode")?;

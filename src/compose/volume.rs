@@ -40,11 +40,7 @@ pub(super) fn parse(short: &str, span: Span) -> Result<Volume, Problem> {
         }
         _ => return Err(wrong("it has too many colons")),
     }
-    for option in fields
-        .get(2)
-        .into_iter()
-        .flat_map(|options| options.split(','))
-    {
+    for option in fields.get(2).into_iter().flat_map(|options| options.split(',')) {
         volume.option(option);
     }
     Ok(volume)
@@ -133,11 +129,7 @@ mod tests {
 
     fn volume(source: &str, target: &str) -> Volume {
         let source = Some(source.to_owned()).filter(|source| !source.is_empty());
-        Volume {
-            source,
-            target: target.to_owned(),
-            ..Volume::default()
-        }
+        Volume { source, target: target.to_owned(), ..Volume::default() }
     }
 
     #[test]
@@ -147,20 +139,8 @@ mod tests {
             ("/data", volume("", "/data")),
             ("data:/t", volume("data", "/t")),
             ("./a:/t", volume("./a", "/t")),
-            (
-                "data:/t:ro",
-                Volume {
-                    read_only: true,
-                    ..volume("data", "/t")
-                },
-            ),
-            (
-                "data:/t:nocopy",
-                Volume {
-                    nocopy: true,
-                    ..volume("data", "/t")
-                },
-            ),
+            ("data:/t:ro", Volume { read_only: true, ..volume("data", "/t") }),
+            ("data:/t:nocopy", Volume { nocopy: true, ..volume("data", "/t") }),
             (
                 "/a:/t:z,rshared,rw,cached",
                 Volume {
@@ -178,13 +158,9 @@ mod tests {
 
     #[test]
     fn only_paths_are_binds() {
-        for (source, bind) in [
-            ("./a", true),
-            ("~/a", true),
-            ("..", true),
-            ("a", false),
-            ("a/b", false),
-        ] {
+        for (source, bind) in
+            [("./a", true), ("~/a", true), ("..", true), ("a", false), ("a/b", false)]
+        {
             assert_eq!(volume(source, "/t").is_bind(), bind, "{source}");
         }
     }
@@ -193,14 +169,8 @@ mod tests {
     fn nonsense_is_named() {
         let cases = [
             ("", "invalid volume ``: it is empty"),
-            (
-                "aa::/t",
-                "invalid volume `aa::/t`: there is nothing between two colons",
-            ),
-            (
-                "aa:/t:ro:x",
-                "invalid volume `aa:/t:ro:x`: it has too many colons",
-            ),
+            ("aa::/t", "invalid volume `aa::/t`: there is nothing between two colons"),
+            ("aa:/t:ro:x", "invalid volume `aa:/t:ro:x`: it has too many colons"),
         ];
         for (short, message) in cases {
             assert_eq!(parse(short, Span::NONE).unwrap_err().message, message);

@@ -35,20 +35,38 @@ pub struct Collector {
     sink: EventSink,
     targets: Mutex<BTreeMap<Replica, Arc<Target>>>,
     tasks: Mutex<JoinSet<()>>,
+    shown_from_start: Mutex<Wanted>,
+}
+
+/// Picks services.
+struct Wanted(Box<dyn Fn(&Replica) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wanted(…)")
+    }
 }
 
 impl Collector {
     /// A collector that writes under `paths` and shows lines by `sink`.
     pub fn new(paths: LogPaths, sink: EventSink) -> Self {
-        Self { paths, sink, targets: Mutex::default(), tasks: Mutex::default() }
+        Self {
+            paths,
+            sink,
+            targets: Mutex::default(),
+            tasks: Mutex::default(),
+            shown_from_start: Mutex::new(Wanted(Box::new(|_| false))),
+        }
     }
 
     /// The log of a service, opened at the first call.
     pub fn target(&self, replica: &Replica) -> Arc<Target> {
         let mut targets = lock(&self.targets);
-        let target = targets
-            .entry(replica.clone())
-            .or_insert_with(|| Arc::new(Target::open(&self.paths, &self.sink, replica)));
+        let target = targets.entry(replica.clone()).or_insert_with(|| {
+            let target = Target::open(&self.paths, &self.sink, replica);
+            target.state().shown = lock(&self.shown_from_start).0(replica);
+            Arc::new(target)
+        });
         Arc::clone(target)
     }
 
@@ -63,6 +81,12 @@ impl Collector {
         target.state().followed = true;
         let sink = self.sink.clone();
         lock(&self.tasks).spawn(async move { target.read(output, &sink).await });
+    }
+
+    /// Shows, from their first line on, the services that `wanted` picks among those
+    /// that are yet to be opened.
+    pub fn show_from_start(&self, wanted: impl Fn(&Replica) -> bool + Send + Sync + 'static) {
+        *lock(&self.shown_from_start) = Wanted(Box::new(wanted));
     }
 
     /// Starts to show the lines of services that `wanted` picks, beginning with those

@@ -33,7 +33,10 @@ use crate::{
     event::{EventKind, EventSink, SCHEMA, ServiceSummary, millis},
     logs::{Collector, LogPaths},
     plan::{self, Plan, Request, Volumes, World},
-    spec::{Observed, Project, PullPolicy, ServiceName, SessionName, WorkerId, observed::Labelled},
+    spec::{
+        Observed, ObservedContainer, Project, PullPolicy, ServiceName, SessionName, WorkerId,
+        observed::Labelled,
+    },
 };
 
 pub use address::Stack;
@@ -361,6 +364,38 @@ impl Session {
         };
         self.sink.session(EventKind::TeardownFinished { took_ms: 0.0, left: left.clone() });
         Teardown { left, failures: vec![failure] }
+    }
+
+    /// Waits until no container of the session runs any more. Reports every container
+    /// that ends on the way.
+    pub async fn ended(&self) -> Result<(), EngineError> {
+        let mut changes = self.watcher.any();
+        let mut running = BTreeSet::new();
+        loop {
+            changes.mark_unchanged();
+            let observed = self.engine.observe(Some(&self.name)).await?;
+            let (up, over): (Vec<_>, Vec<_>) =
+                observed.containers.iter().partition(|container| container.status.is_up());
+            for container in over.into_iter().filter(|c| running.contains(&c.id)) {
+                self.report_exit(container).await?;
+            }
+            if up.is_empty() {
+                return Ok(());
+            }
+            running = up.into_iter().map(|container| container.id.clone()).collect();
+            let _ = changes.changed().await;
+        }
+    }
+
+    async fn report_exit(&self, container: &ObservedContainer) -> Result<(), EngineError> {
+        let state = self.engine.inspect(&container.id).await?;
+        let replica = plan::replica_of(container);
+        let (exit_code, oom_killed) = (state.exit_code, state.oom_killed);
+        let what = crate::probe::describe_exit(exit_code, oom_killed);
+        self.logs.target(&replica).meta(&what);
+        let kind = EventKind::Exited { exit_code, oom_killed };
+        self.sink.service(replica.worker, &replica.service, kind);
+        Ok(())
     }
 
     /// Follows the output of containers that ran before this process did.

@@ -33,7 +33,10 @@ pub struct Watcher {
 }
 
 #[derive(Debug, Default)]
-struct Containers(Mutex<HashMap<String, watch::Sender<u64>>>);
+struct Containers {
+    each: Mutex<HashMap<String, watch::Sender<u64>>>,
+    any: watch::Sender<u64>,
+}
 
 impl Watcher {
     /// Listens from `since` on, by the engine's clock.
@@ -47,6 +50,11 @@ impl Watcher {
     pub fn subscribe(&self, container: &str) -> Changes {
         self.containers.lock().entry(container.to_owned()).or_default().subscribe()
     }
+
+    /// Changes of any container of the session, from now on.
+    pub fn any(&self) -> Changes {
+        self.containers.any.subscribe()
+    }
 }
 
 impl Drop for Watcher {
@@ -57,17 +65,18 @@ impl Drop for Watcher {
 
 impl Containers {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<u64>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.each.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self, container: &str) {
         if let Some(changes) = self.lock().get(container) {
             changes.send_modify(|version| *version += 1);
         }
+        self.any.send_modify(|version| *version += 1);
     }
 
     fn wake_all(&self) {
-        for changes in self.lock().values() {
+        for changes in self.lock().values().chain([&self.any]) {
             changes.send_modify(|version| *version += 1);
         }
     }
