@@ -167,6 +167,7 @@ fn is_meaningful(path: &[&str]) -> bool {
         ["services", _] => true,
         ["networks" | "volumes" | "secrets" | "configs" | "models", _] => true,
         [_, _, "labels" | "driver_opts", _] => true,
+        ["networks", _, "enable_ipv4" | "enable_ipv6"] => true,
         ["services", _, rest @ ..] => matches!(
             rest,
             ["attach" | "init" | "command" | "entrypoint"]
@@ -247,7 +248,10 @@ impl Serialize for Escaped<'_> {
                 Ok(value) => serializer.serialize_i64(value),
                 Err(_) => serializer.serialize_u64(u64::try_from(*value).unwrap_or(u64::MAX)),
             },
-            Value::Float(value) => serializer.serialize_f64(*value),
+            Value::Float(value) => match as_integer(*value) {
+                Some(integer) => serializer.serialize_i64(integer),
+                None => serializer.serialize_f64(*value),
+            },
             Value::Timestamp(text) | Value::String(text) => serializer.serialize_str(&escape(text)),
             Value::List(items) => serializer.collect_seq(items.iter().map(Escaped)),
             Value::Map(map) => {
@@ -321,8 +325,14 @@ fn float_yaml(number: f64) -> String {
         _ if number.is_nan() => ".nan".to_owned(),
         f64::INFINITY => ".inf".to_owned(),
         f64::NEG_INFINITY => "-.inf".to_owned(),
-        _ => format!("{number:?}"),
+        _ => as_integer(number).map_or_else(|| number.to_string(), |number| number.to_string()),
     }
+}
+
+/// A float without a fraction, which Compose prints as an integer.
+fn as_integer(number: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "checked")]
+    (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
 }
 
 /// Text of several lines as a literal block where YAML can, anything else as a scalar.

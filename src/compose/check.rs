@@ -181,8 +181,10 @@ impl<'a> Check<'a> {
         let grants = of.get(key).and_then(Node::as_list).unwrap_or_default();
         grants
             .iter()
-            .filter_map(|grant| grant.get("source"))
-            .filter_map(|source| self.undefined(what, kind, source.as_str()?, source.span))
+            .filter_map(|grant| {
+                let source = grant.get("source").unwrap_or(grant);
+                self.undefined(what, kind, source.as_str().unwrap_or_default(), source.span)
+            })
             .collect()
     }
 
@@ -234,7 +236,18 @@ impl<'a> Check<'a> {
             else {
                 continue;
             };
-            problems.extend(self.undefined("service", "services", service, entry.node.span));
+            let span = entry.node.span;
+            problems.extend(self.undefined("service", "services", service, span));
+            let other = self
+                .project
+                .get("services")
+                .and_then(|services| services.get(service));
+            if other.is_some_and(|other| other.get("build").is_none()) {
+                let message = format!(
+                    "service `{name}` builds upon service `{service}`, which is not built itself"
+                );
+                problems.push(Problem::error(span, message));
+            }
         }
         problems
     }
@@ -250,30 +263,48 @@ impl<'a> Check<'a> {
         })
     }
 
-    /// Settings that exist in a service and in its `deploy` must agree.
+    /// Settings that exist in a service and in its `deploy` must agree. Where limits
+    /// or reservations are given at all, Compose takes a missing one for 0.
     fn distinct_values(&self) -> Vec<Problem> {
-        const TWINS: [(&str, &[&str]); 5] = [
-            ("scale", &["replicas"]),
-            ("cpus", &["resources", "limits", "cpus"]),
-            ("mem_limit", &["resources", "limits", "memory"]),
-            ("mem_reservation", &["resources", "reservations", "memory"]),
-            ("pids_limit", &["resources", "limits", "pids"]),
+        const TWINS: [(&str, &str, &str); 4] = [
+            ("cpus", "limits", "cpus"),
+            ("mem_limit", "limits", "memory"),
+            ("mem_reservation", "reservations", "memory"),
+            ("pids_limit", "limits", "pids"),
         ];
+        let deploy = self.service.get("deploy");
+        let differ = |key: &str, own: &Node, path: &str, other: Span| {
+            let message = format!(
+                "`{key}` and `deploy.{path}` of service `{}` differ",
+                self.name
+            );
+            Problem::error(own.span, message).and(other, "the other value")
+        };
         let mut problems = Vec::new();
-        for (key, path) in TWINS {
-            let deploy = self.service.get("deploy");
-            let twin = path
-                .iter()
-                .try_fold(deploy, |node, key| Some(node?.get(key)));
-            if let (Some(own), Some(twin)) = (self.service.get(key), twin.flatten())
-                && differ(own, twin)
-            {
-                let path = path.join(".");
-                let message = format!(
-                    "`{key}` and `deploy.{path}` of service `{}` differ",
-                    self.name
-                );
-                problems.push(Problem::error(own.span, message).and(twin.span, "the other value"));
+        if let Some(own) = self.service.get("scale")
+            && let Some(replicas) = deploy.and_then(|deploy| deploy.get("replicas"))
+            && number(own) != number(replicas)
+        {
+            problems.push(differ("scale", own, "replicas", replicas.span));
+        }
+        for (key, group, twin_key) in TWINS {
+            let Some(own) = self.service.get(key) else {
+                continue;
+            };
+            let resources = deploy.and_then(|deploy| deploy.get("resources"));
+            let Some(group_node) = resources.and_then(|it| it.get(group)) else {
+                continue;
+            };
+            let twin = group_node.get(twin_key);
+            let value = number(own).unwrap_or_default();
+            if value != 0.0 && value != twin.and_then(number).unwrap_or_default() {
+                let place = twin.map_or(group_node.span, |twin| twin.span);
+                problems.push(differ(
+                    key,
+                    own,
+                    &format!("resources.{group}.{twin_key}"),
+                    place,
+                ));
             }
         }
         problems.extend(self.unique_container());
@@ -339,13 +370,9 @@ impl<'a> Check<'a> {
     }
 }
 
-fn differ(a: &Node, b: &Node) -> bool {
-    let number = |node: &Node| node.to_text().and_then(|text| text.parse::<f64>().ok());
-    match (number(a), number(b)) {
-        #[expect(clippy::float_cmp, reason = "both were read from text")]
-        (Some(a), Some(b)) => a != b,
-        _ => a != b,
-    }
+/// A number, or a size, which is a string.
+fn number(node: &Node) -> Option<f64> {
+    node.to_text()?.parse().ok()
 }
 
 fn duplicate_container_names(project: &Map) -> Option<Problem> {

@@ -181,23 +181,10 @@ fn read_env_files(
             files.push(default);
         }
     }
-    // A later file wins over an earlier one, and the environment over all of them.
-    let mut variables = Environment::new();
-    for file in files {
-        let path = from_working_dir(&file, options);
-        let lookup = |name: &str| {
-            environment
-                .get(name)
-                .or_else(|| variables.get(name))
-                .cloned()
-        };
-        let said = context.parse_env_file(&path, "env file", None, &lookup)?;
-        variables.extend(said);
-    }
-    for (name, value) in variables {
-        environment.entry(name).or_insert(value);
-    }
-    Ok(())
+    let paths = files
+        .iter()
+        .map(|file| (from_working_dir(file, options), None));
+    context.read_env_files(paths, environment)
 }
 
 fn profiles(options: &LoadOptions, environment: &Environment) -> Vec<String> {

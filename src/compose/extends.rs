@@ -7,7 +7,7 @@ use super::{
     diagnostic::Problem,
     load::{Context, Failure, Scope, load_raw},
     merge::merge_at,
-    node::{Map, Node, Path, Span, Value},
+    node::{Map, Node, Path, Span, Tag, Value},
     paths,
     source::join,
 };
@@ -19,11 +19,17 @@ pub(super) fn apply(
     scope: &Scope,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
+    let key = document.key_span("services").unwrap_or(Span::NONE);
     let Some(services) = document.get_mut("services") else {
         return Ok(());
     };
-    let Value::Map(map) = &services.value else {
+    if services.tag == Tag::Reset {
         return Ok(());
+    }
+    let Value::Map(map) = &services.value else {
+        let found = services.value.describe();
+        let message = format!("`services` must be a mapping, not {found}");
+        return Err(Problem::error(key, message).into());
     };
     let family = Rc::new(Family {
         file: file.to_owned(),

@@ -126,7 +126,7 @@ impl Cast {
     fn in_service(path: &[&str]) -> Option<Self> {
         Some(match path {
             ["init" | "oom_kill_disable" | "privileged" | "read_only" | "stdin_open" | "tty"]
-            | ["depends_on", _, "required" | "restart"]
+            | ["depends_on", _, "restart"]
             | ["healthcheck", "disable"]
             | ["volumes", "[]", "read_only"]
             | ["volumes", "[]", "bind", "create_host_path"]

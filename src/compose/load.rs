@@ -183,30 +183,29 @@ impl<'a> Context<'a> {
         let (file, text) =
             self.read_text(&input.path, &input.shown, "Compose file", input.reference)?;
         let documents = Rc::new(parse::parse(file, &text)?);
-        if documents.is_empty() {
-            let span = Span {
-                file,
-                start: 0,
-                end: 0,
-            };
-            return Err(Problem::error(span, "the Compose file is empty").into());
-        }
         self.parsed
             .insert(input.path.clone(), Rc::clone(&documents));
         Ok(documents)
     }
 
-    /// Adds what an env file says to an environment, which wins where both say
-    /// something. `reference` is where the file is named.
-    pub fn read_env_file(
+    /// Adds what env files say to an environment, which wins over them. A later file
+    /// wins over an earlier one. Each comes with the place that names it.
+    pub fn read_env_files(
         &mut self,
-        path: &FilePath,
-        reference: Span,
+        files: impl IntoIterator<Item = (PathBuf, Option<Span>)>,
         environment: &mut Environment,
     ) -> Result<(), Failure> {
-        let lookup = |name: &str| environment.get(name).cloned();
-        let reference = Some(reference).filter(|span| *span != Span::NONE);
-        let variables = self.parse_env_file(path, "env file", reference, &lookup)?;
+        let mut variables = Environment::new();
+        for (path, reference) in files {
+            let lookup = |name: &str| {
+                environment
+                    .get(name)
+                    .or_else(|| variables.get(name))
+                    .cloned()
+            };
+            let said = self.parse_env_file(&path, "env file", reference, &lookup)?;
+            variables.extend(said);
+        }
         for (name, value) in variables {
             environment.entry(name).or_insert(value);
         }

@@ -108,6 +108,7 @@ fn expand_device(item: &mut Node) -> Result<(), Problem> {
     let (source, target, permissions) = match parts[..] {
         [source] => (source, source, "rwm"),
         [source, target] => (source, target, "rwm"),
+        [source, "", permissions] => (source, source, permissions),
         [source, target, permissions] => (source, target, permissions),
         _ => {
             let message = format!("invalid device `{short}`: it has too many colons");
@@ -129,6 +130,10 @@ fn expand_ports(node: &mut Node) -> Result<(), Problem> {
     };
     let mut ports = Vec::with_capacity(items.len());
     for item in std::mem::take(items) {
+        if let Value::Float(number) = item.value {
+            let message = format!("a port must be an integer or a string, not `{number}`");
+            return Err(Problem::error(item.span, message));
+        }
         match item.to_text() {
             Some(short) => ports.extend(port::expand(&short, item.span)?),
             None => ports.push(item),
@@ -148,7 +153,6 @@ fn expand_volume(item: &mut Node) -> Result<(), Problem> {
     }
     if let Some(target) = item.get_mut("target")
         && let Value::String(path) = &mut target.value
-        && !path.is_empty()
     {
         *path = clean_target(path);
     }

@@ -14,8 +14,7 @@ pub(super) fn merge(base: Map, over: Map) -> Result<Map, Problem> {
     Merger { tags: Tags::Settle }.mappings(base, over, Path::ROOT)
 }
 
-/// Lays the resource at `path` over another of the same kind, for `include` and
-/// `extends`. Its tags stay: they concern the files before it just as well.
+/// Lays the service at `path` over another, for `extends`. Its tags stay: they concern the files before it just as well.
 pub(super) fn merge_at(base: Node, over: Node, path: Path<'_>) -> Result<Node, Problem> {
     Merger { tags: Tags::Keep }.nodes(base, over, path)
 }
@@ -171,6 +170,7 @@ impl Merger {
             Rule::Replace | Rule::Ulimit => return Ok(self.settle(over)),
             Rule::AsList => {
                 let mut items = into_list(base);
+                items.retain(|item| !is_reset(item, &over));
                 items.extend(into_list(settle(over)));
                 return Ok(Node::new(items, span));
             }
@@ -201,6 +201,15 @@ impl Merger {
         });
         Ok(Node::new(merged.collect::<Result<Vec<_>, _>>()?, span))
     }
+}
+
+/// Whether a mapping has `!reset` for the key of an item `KEY=value`.
+fn is_reset(item: &Node, over: &Node) -> bool {
+    let key = item
+        .as_str()
+        .map(|text| text.split_once('=').map_or(text, |(key, _)| key));
+    key.and_then(|key| over.get(key))
+        .is_some_and(|node| node.tag == Tag::Reset)
 }
 
 fn same_driver(base: &Node, over: &Node) -> bool {

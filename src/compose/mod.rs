@@ -62,6 +62,7 @@ pub use error::LoadError;
 pub use source::{Disk, MAX_FILE_BYTES, Memory, Source};
 
 use self::{
+    diagnostic::Problem,
     load::{Context, Failure, Scope},
     node::{Node, Span},
 };
@@ -126,6 +127,14 @@ fn run(options: &LoadOptions, context: &mut Context<'_>) -> Result<(Project, Can
         environment: setting.environment.clone(),
     };
     let mut tree = load::load_files(&setting.files, &[], &scope, context)?;
+    if tree.is_empty() {
+        let files = setting
+            .files
+            .iter()
+            .map(|file| file.shown.display().to_string());
+        let files = files.collect::<Vec<_>>().join("`, `");
+        return Err(Problem::error(Span::NONE, format!("there is nothing in `{files}`")).into());
+    }
     normalise::normalise(&mut tree, setting.name.as_str(), &setting.environment);
     let mut root = Node::new(tree, Span::NONE);
     values::canonicalise(&mut root)?;

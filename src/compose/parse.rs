@@ -24,7 +24,7 @@ const MAX_NODES: usize = 400_000;
 /// How many bytes of text the copies made for aliases may hold.
 const MAX_COPIED_BYTES: usize = 16 << 20;
 
-/// Parses every document of a file. Empty ones are left out.
+/// Parses every document of a file; none where it holds nothing but comments.
 pub(super) fn parse(file: u32, text: &str) -> Result<Vec<Node>, Problem> {
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
@@ -74,9 +74,7 @@ impl<'a> Builder<'a> {
                 (Event::DocumentStart(..), _) => {
                     let (event, span) = self.next()?;
                     let document = self.node(event, span, 0)?;
-                    if !document.is_null() {
-                        documents.push(document);
-                    }
+                    documents.push(document);
                     self.anchors.clear();
                 }
                 _ => {}
@@ -157,7 +155,7 @@ impl<'a> Builder<'a> {
 
     fn map(&mut self, span: Span, depth: usize, tag: &Tagged<'_>) -> Result<Node, Problem> {
         let mut map = Map::default();
-        let mut merged = Vec::new();
+        let mut merges = false;
         loop {
             let (event, key_span) = match self.next()? {
                 (Event::MappingEnd, _) => break,
@@ -171,18 +169,16 @@ impl<'a> Builder<'a> {
                 Value::String(text) => text,
                 other => return Err(not_a_string_key(&other, key_span)),
             };
-            if plain && key == "<<" {
-                merged.push(value);
-            } else if let Some(first) = map.key_span(&key) {
+            if let Some(first) = map.key_span(&key) {
                 return Err(
                     Problem::error(key_span, format!("key `{key}` is given twice"))
                         .and(first, "first given here"),
                 );
-            } else {
-                map.insert(key, key_span, value);
             }
+            merges |= plain && key == "<<";
+            map.insert(key, key_span, value);
         }
-        for value in merged {
+        if merges && let Some(value) = map.remove("<<") {
             merge_into(&mut map, value)?;
         }
         Ok(Node {

@@ -89,7 +89,7 @@ impl Resolver<'_> {
         let Some(Value::String(path)) = node.map(|node| &mut node.value) else {
             return;
         };
-        if path.is_empty() || is_windows(path) {
+        if is_windows(path) {
             return;
         }
         let absolute = match (path.strip_prefix('~'), self.home) {

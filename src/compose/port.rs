@@ -27,9 +27,11 @@ pub(super) fn identity(item: &Node) -> Option<String> {
 pub(super) fn expand(short: &str, span: Span) -> Result<Vec<Node>, Problem> {
     let wrong = |message: String| Problem::error(span, message);
     let (address, published, target) = split(short);
-    let (target, protocol) = match target.split_once('/') {
-        Some((target, protocol)) => (target, protocol.to_lowercase()),
-        None => (target, "tcp".to_owned()),
+    let (target, protocol) = target.split_once('/').unwrap_or((target, "tcp"));
+    let protocol = if protocol.is_empty() {
+        "tcp".to_owned()
+    } else {
+        protocol.to_lowercase()
     };
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
         return Err(

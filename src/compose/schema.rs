@@ -47,6 +47,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keys {
     Any,
+    NotEmpty,
     /// `[a-zA-Z0-9._-]+`.
     Names,
     /// Those keys are checked, others are let through.
@@ -81,10 +82,13 @@ const STRING_OR_LIST: Type = Either(&[STRING, STRINGS]);
 const COMMAND: Type = Either(&[Scalar(&[Null, Kind::String]), STRING_LIST]);
 /// `NAME: value` or a list of `NAME=value`.
 const VARIABLES: Type = Either(&[
-    Map(Keys::Any, &Scalar(&[Kind::String, Number, Bool, Null])),
+    Map(Keys::NotEmpty, &Scalar(&[Kind::String, Number, Bool, Null])),
     STRINGS,
 ]);
-const EXTRA_HOSTS: Type = Either(&[Map(Keys::Any, &Either(&[STRING, STRING_LIST])), STRINGS]);
+const EXTRA_HOSTS: Type = Either(&[
+    Map(Keys::NotEmpty, &Either(&[STRING, STRING_LIST])),
+    STRINGS,
+]);
 const OPTIONS: Type = Map(Keys::Any, &Scalar(&[Kind::String, Number]));
 const EXTERNAL_NAME: Fields = &[("name", STRING)];
 
@@ -162,7 +166,7 @@ const SERVICE: Type = object(&[
         ),
     ),
     ("cpu_count", Within(0, i64::MAX as i128)),
-    ("cpu_percent", CPU_PERCENT),
+    ("cpu_percent", Within(0, 100)),
     ("cpu_period", NUMBER),
     ("cpu_quota", NUMBER),
     ("cpu_rt_period", NUMBER),
@@ -236,7 +240,7 @@ const SERVICE: Type = object(&[
     ("pid", Scalar(&[Kind::String, Null])),
     ("pids_limit", NUMBER),
     ("platform", STRING),
-    ("ports", Set(&Either(&[NUMBER, PORT]))),
+    ("ports", Set(&Either(&[INTEGER, PORT]))),
     ("post_start", List(&HOOK)),
     ("pre_stop", List(&HOOK)),
     ("privileged", BOOLEAN),
@@ -273,9 +277,6 @@ const SERVICE: Type = object(&[
     ("volumes_from", STRINGS),
     ("working_dir", STRING),
 ]);
-
-/// A number from 0 to 100. A string has become a float by the time it is checked.
-const CPU_PERCENT: Type = Within(0, 100);
 
 const BUILD: Type = object(&[
     ("additional_contexts", VARIABLES),
@@ -579,14 +580,14 @@ const IPAM: Type = object(&[
     (
         "config",
         List(&object(&[
-            ("aux_addresses", Map(Keys::Any, &STRING)),
+            ("aux_addresses", Map(Keys::NotEmpty, &STRING)),
             ("gateway", STRING),
             ("ip_range", STRING),
             ("subnet", STRING),
         ])),
     ),
     ("driver", STRING),
-    ("options", Map(Keys::Any, &STRING)),
+    ("options", Map(Keys::NotEmpty, &STRING)),
 ]);
 
 const VOLUME: Type = object(&[

@@ -42,11 +42,7 @@ impl Words {
     fn push(&mut self, c: char) -> Option<bool> {
         if self.escaped {
             self.escaped = false;
-            self.literal(match c {
-                't' => '\t',
-                'n' => '\n',
-                other => other,
-            });
+            self.literal(c);
             return Some(true);
         }
         match (c, self.quote) {
@@ -116,7 +112,7 @@ mod tests {
             r#"sh -c "a 'b' \"c\"" 'd "e" \'"#,
             &["sh", "-c", "a 'b' \"c\"", "d \"e\" \\"],
         );
-        check(r"a\ b\tc", &["a b\tc"]);
+        check(r"a\ b\tc", &["a btc"]);
         check(r#"a '' "" b"c"d"#, &["a", "", "", "bcd"]);
     }
 

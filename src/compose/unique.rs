@@ -107,11 +107,11 @@ impl Identity {
             Self::Text => item.to_text(),
             Self::Mount => match item.as_str() {
                 Some(short) => Some(volume::parse(short, item.span)?.target),
-                None => item.get_str("target").map(str::to_owned),
+                None => target(item, "a mount")?,
             },
             Self::Device => match item.as_str() {
                 Some(short) => short.split(':').nth(1).or(Some(short)).map(str::to_owned),
-                None => item.get_str("target").map(str::to_owned),
+                None => target(item, "a device")?,
             },
             Self::File(directory) => match item.as_str() {
                 Some(source) => Some(format!("{directory}/{source}")),
@@ -122,5 +122,19 @@ impl Identity {
             },
             Self::Port => port::identity(item),
         })
+    }
+}
+
+/// The `target` of an item in long syntax, which must be there.
+fn target(item: &Node, what: &str) -> Result<Option<String>, Problem> {
+    if item.as_map().is_none() {
+        return Ok(None);
+    }
+    match item.get_str("target") {
+        Some(target) => Ok(Some(target.to_owned())),
+        None => Err(Problem::error(
+            item.span,
+            format!("{what} needs a `target`"),
+        )),
     }
 }

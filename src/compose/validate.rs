@@ -46,7 +46,7 @@ impl Checker {
             (Type::Within(low, high), Value::Int(value)) if (low..=high).contains(&value) => {}
             #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
             (Type::Within(low, high), Value::Float(value))
-                if (*low as f64..=*high as f64).contains(value) => {}
+                if value.fract() == 0.0 && (*low as f64..=*high as f64).contains(value) => {}
             (Type::Checked(check, _), Value::String(text)) if check(text) => {}
             (Type::Checked(_, what), Value::String(text)) => {
                 self.error(place, format!("`{path}` must be {what}, not `{text}`"));
@@ -111,15 +111,20 @@ impl Checker {
 
     fn map(&mut self, map: &Map, keys: Keys, value: &Type, path: Path<'_>) {
         for (key, entry) in map.iter() {
-            if keys == Keys::Any || is_name(key) {
+            let legal = match keys {
+                Keys::Any => true,
+                Keys::NotEmpty => !key.is_empty(),
+                Keys::Names | Keys::NamesOrIgnored => is_name(key),
+            };
+            if legal {
                 self.check(&entry.node, value, path.key(key), entry.key);
+            } else if keys == Keys::NotEmpty {
+                self.error(entry.key, format!("a name in `{path}` is empty"));
             } else if keys == Keys::Names {
+                let message = format!("`{key}` is not a legal name in `{path}`");
                 self.problems.push(
-                    Problem::error(
-                        entry.key,
-                        format!("`{key}` is not a legal name in `{path}`"),
-                    )
-                    .help("letters, digits, `.`, `_` and `-` are allowed"),
+                    Problem::error(entry.key, message)
+                        .help("letters, digits, `.`, `_` and `-` are allowed"),
                 );
             }
         }
@@ -183,7 +188,10 @@ impl Checker {
             // Only scalars: what Compose's schema says of lists of mappings is
             // settled earlier, by what they stand for.
             let Some(text) = item.to_text() else { continue };
-            if let Some(first) = seen.insert(text.clone(), item.span) {
+            if let Some(first) = seen.insert(
+                (std::mem::discriminant(&item.value), text.clone()),
+                item.span,
+            ) {
                 let message = format!("`{text}` is in `{path}` twice");
                 self.problems
                     .push(Problem::error(item.span, message).and(first, "first here"));
@@ -199,7 +207,9 @@ impl Type {
             Self::Any => true,
             Self::Scalar(kinds) => kinds.iter().any(|kind| kind.accepts(value)),
             Self::OneOf(_) | Self::Checked(..) => matches!(value, Value::String(_)),
-            Self::Within(..) => matches!(value, Value::String(_) | Value::Int(_)),
+            Self::Within(..) => {
+                matches!(value, Value::String(_) | Value::Int(_) | Value::Float(_))
+            }
             Self::List(_) | Self::Set(_) => matches!(value, Value::List(_)),
             Self::Map(..) | Self::Object { .. } => matches!(value, Value::Map(_)),
             Self::Either(alternatives) => alternatives.iter().any(|it| it.fits(value)),

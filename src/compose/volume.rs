@@ -82,20 +82,26 @@ impl Volume {
         if self.read_only {
             map.set("read_only", true);
         }
-        let mut options = Map::default();
-        if bind {
-            if let Some(propagation) = self.propagation {
-                options.set("propagation", propagation);
-            }
-            if let Some(selinux) = self.selinux {
-                options.set("selinux", selinux);
-            }
-            // The short syntax has always created what is not there.
-            options.set("create_host_path", true);
-        } else if self.nocopy {
-            options.set("nocopy", true);
+        let mut as_bind = Map::default();
+        if let Some(propagation) = self.propagation {
+            as_bind.set("propagation", propagation);
         }
-        map.set(if bind { "bind" } else { "volume" }, options);
+        if let Some(selinux) = self.selinux {
+            as_bind.set("selinux", selinux);
+        }
+        if bind {
+            // The short syntax has always created what is not there.
+            as_bind.set("create_host_path", true);
+        }
+        let mut as_volume = Map::default();
+        if self.nocopy {
+            as_volume.set("nocopy", true);
+        }
+        for (key, options) in [("bind", as_bind), ("volume", as_volume)] {
+            if !options.is_empty() {
+                map.set(key, options);
+            }
+        }
         Node::new(map, span)
     }
 }
