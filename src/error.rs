@@ -2,7 +2,10 @@
 
 /// The error and its sources, separated by colons.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    sources(error)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// The error, then its source, then the source of that.

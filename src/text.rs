@@ -28,7 +28,11 @@ pub fn bytes(bytes: u64) -> String {
         value /= 1_000.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 /// `1 worker`, `4 workers`.
@@ -69,7 +73,10 @@ mod tests {
     fn durations_keep_three_digits_at_most() {
         let shown = [87, 1_000, 1_424, 60_000, 125_000, 3_720_000]
             .map(|millis| duration(Duration::from_millis(millis)));
-        assert_eq!(shown, ["87 ms", "1 s", "1.42 s", "1 min", "2 min 5 s", "1 h 2 min"]);
+        assert_eq!(
+            shown,
+            ["87 ms", "1 s", "1.42 s", "1 min", "2 min 5 s", "1 h 2 min"]
+        );
     }
 
     #[test]

@@ -352,7 +352,10 @@ pub(super) struct CompletionsArgs {
 
 fn worker(text: &str) -> Result<WorkerId, String> {
     let digits = text.strip_prefix('w').unwrap_or(text);
-    digits.parse().map(WorkerId).map_err(|_| "a worker is a number from 0".to_owned())
+    digits
+        .parse()
+        .map(WorkerId)
+        .map_err(|_| "a worker is a number from 0".to_owned())
 }
 
 /// Seconds, or a number with a unit.
@@ -360,9 +363,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|_| "expected a time such as `90`, `90s` or `2m`".to_owned())?;
-    span.try_into().map_err(|_| "a time cannot be negative".to_owned())
+    let span: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "expected a time such as `90`, `90s` or `2m`".to_owned())?;
+    span.try_into()
+        .map_err(|_| "a time cannot be negative".to_owned())
 }
 
 /// A time stamp, or how long ago.
@@ -373,5 +378,7 @@ fn moment(text: &str) -> Result<jiff::Timestamp, String> {
     let ago = duration(text)
         .map_err(|_| "expected a time stamp, or how long ago, such as `10m`".to_owned())?;
     let ago = jiff::SignedDuration::try_from(ago).map_err(|error| error.to_string())?;
-    jiff::Timestamp::now().checked_sub(ago).map_err(|error| error.to_string())
+    jiff::Timestamp::now()
+        .checked_sub(ago)
+        .map_err(|error| error.to_string())
 }

@@ -41,9 +41,15 @@ impl Command {
     /// second one, or when it takes too long to end, it is killed.
     pub(super) async fn run(self, mut signals: Signals) -> io::Result<ExitStatus> {
         let mut command = tokio::process::Command::new(&self.words[0]);
-        command.args(&self.words[1..]).envs(self.variables).kill_on_drop(true);
+        command
+            .args(&self.words[1..])
+            .envs(self.variables)
+            .kill_on_drop(true);
         if let Output::Prefixed(_) = &self.output {
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
         }
         let mut child = command.spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());

@@ -10,8 +10,12 @@ use super::{
 pub(super) fn config(context: &Context, args: &ConfigArgs) -> Outcome {
     let loaded = context.load(&args.only)?;
     let canonical = loaded.canonical;
-    let lines =
-        |items: Vec<String>| items.iter().map(|item| format!("{item}\n")).collect::<String>();
+    let lines = |items: Vec<String>| {
+        items
+            .iter()
+            .map(|item| format!("{item}\n"))
+            .collect::<String>()
+    };
     let owned = |items: Vec<&str>| items.into_iter().map(str::to_owned).collect::<Vec<_>>();
     let text = match args {
         ConfigArgs { check: true, .. } => String::new(),
@@ -19,8 +23,14 @@ pub(super) fn config(context: &Context, args: &ConfigArgs) -> Outcome {
         ConfigArgs { images: true, .. } => lines(canonical.images()),
         ConfigArgs { volumes: true, .. } => lines(owned(canonical.volumes())),
         ConfigArgs { profiles: true, .. } => lines(canonical.profiles().to_vec()),
-        ConfigArgs { format: ConfigFormat::Json, .. } => canonical.to_json() + "\n",
-        ConfigArgs { format: ConfigFormat::Yaml, .. } => canonical.to_yaml(),
+        ConfigArgs {
+            format: ConfigFormat::Json,
+            ..
+        } => canonical.to_json() + "\n",
+        ConfigArgs {
+            format: ConfigFormat::Yaml,
+            ..
+        } => canonical.to_yaml(),
     };
     print(&text);
     Ok(exit_code::SUCCESS)

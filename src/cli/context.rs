@@ -57,7 +57,10 @@ impl Context {
 
     /// Loads the project, narrowed to `services` and what they depend on.
     pub(super) fn load(&self, services: &[String]) -> Result<Loaded, Failure> {
-        let options = LoadOptions { services: services.to_vec(), ..self.load.clone() };
+        let options = LoadOptions {
+            services: services.to_vec(),
+            ..self.load.clone()
+        };
         let loaded =
             compose::load(&options).map_err(|error| Failure::load(error, self.color_stderr()))?;
         for warning in &loaded.warnings {
@@ -70,12 +73,16 @@ impl Context {
     /// a session that is there work without its file.
     pub(super) fn target(&self) -> Result<Target, Failure> {
         match (compose::load(&self.load), &self.load.project_name) {
-            (Ok(Loaded { project, .. }), _) => {
-                Ok(Target { session: project.name.clone(), project: Some(project) })
-            }
+            (Ok(Loaded { project, .. }), _) => Ok(Target {
+                session: project.name.clone(),
+                project: Some(project),
+            }),
             (Err(_), Some(name)) => {
                 let session = name.parse().map_err(Failure::name)?;
-                Ok(Target { session, project: None })
+                Ok(Target {
+                    session,
+                    project: None,
+                })
             }
             (Err(LoadError::NotFound { directory }), None) => Err(Failure::no_session(&directory)),
             (Err(error), None) => Err(Failure::load(error, self.color_stderr())),
@@ -84,9 +91,13 @@ impl Context {
 
     /// Connects to the engine.
     pub(super) async fn connect(&self) -> Result<Arc<dyn Engine>, Failure> {
-        let request =
-            ConnectRequest { engine: self.engine.clone(), environment: self.environment.clone() };
-        engine::connect(&request).await.map_err(|error| Failure::connect(&error))
+        let request = ConnectRequest {
+            engine: self.engine.clone(),
+            environment: self.environment.clone(),
+        };
+        engine::connect(&request)
+            .await
+            .map_err(|error| Failure::connect(&error))
     }
 
     pub(super) fn engine_choice(&self) -> EngineChoice {
@@ -95,7 +106,10 @@ impl Context {
 
     /// The project's directory, or else the working directory.
     pub(super) fn directory(&self, project: Option<&Project>) -> PathBuf {
-        project.map_or_else(|| self.load.working_dir.clone(), |project| project.directory.clone())
+        project.map_or_else(
+            || self.load.working_dir.clone(),
+            |project| project.directory.clone(),
+        )
     }
 
     pub(super) fn color_stdout(&self) -> bool {
@@ -112,15 +126,25 @@ impl Context {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => {
-                let unwanted = self.environment.get("NO_COLOR").is_some_and(|v| !v.is_empty());
-                let dumb = self.environment.get("TERM").is_some_and(|term| term == "dumb");
+                let unwanted = self
+                    .environment
+                    .get("NO_COLOR")
+                    .is_some_and(|v| !v.is_empty());
+                let dumb = self
+                    .environment
+                    .get("TERM")
+                    .is_some_and(|term| term == "dumb");
                 is_terminal && !unwanted && !dumb
             }
         }
     }
 
     fn diagnostic_color(&self) -> compose::Color {
-        if self.color_stderr() { compose::Color::Always } else { compose::Color::Never }
+        if self.color_stderr() {
+            compose::Color::Always
+        } else {
+            compose::Color::Never
+        }
     }
 
     /// Talks on standard error, unless it is to be quiet.

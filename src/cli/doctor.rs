@@ -53,7 +53,11 @@ pub(super) async fn doctor(context: &Context, args: FormatArgs) -> Outcome {
             .attempts
             .iter()
             .map(|attempt| bad("engine", format!("{}: {}", attempt.what, attempt.why), None))
-            .chain([bad("engine", error.to_string(), Some(GET_AN_ENGINE.to_owned()))])
+            .chain([bad(
+                "engine",
+                error.to_string(),
+                Some(GET_AN_ENGINE.to_owned()),
+            )])
             .collect(),
     };
     match args.format {
@@ -61,7 +65,11 @@ pub(super) async fn doctor(context: &Context, args: FormatArgs) -> Outcome {
         Format::Text => print(&text(&checks)),
     }
     let is_bad = checks.iter().any(|check| check.verdict == Verdict::Bad);
-    Ok(if is_bad { exit_code::NO_ENGINE } else { exit_code::SUCCESS })
+    Ok(if is_bad {
+        exit_code::NO_ENGINE
+    } else {
+        exit_code::SUCCESS
+    })
 }
 
 fn text(checks: &[Check]) -> String {
@@ -71,8 +79,16 @@ fn text(checks: &[Check]) -> String {
             Verdict::Note => "!",
             Verdict::Bad => "✗",
         };
-        let advice = check.advice.as_ref().map(|advice| format!("    → {advice}\n"));
-        format!("{mark} {:<16} {}\n{}", check.what, check.found, advice.unwrap_or_default())
+        let advice = check
+            .advice
+            .as_ref()
+            .map(|advice| format!("    → {advice}\n"));
+        format!(
+            "{mark} {:<16} {}\n{}",
+            check.what,
+            check.found,
+            advice.unwrap_or_default()
+        )
     };
     checks.iter().map(line).collect()
 }
@@ -80,9 +96,15 @@ fn text(checks: &[Check]) -> String {
 async fn of_engine(engine: &dyn Engine) -> Vec<Check> {
     let info = engine.info();
     let mut checks = vec![
-        good("engine", format!("{} {} at {}", info.kind, info.version, info.endpoint)),
+        good(
+            "engine",
+            format!("{} {} at {}", info.kind, info.version, info.endpoint),
+        ),
         good("API", info.api_version.clone()),
-        good("platform", format!("{}, kernel {}", info.platform, info.kernel)),
+        good(
+            "platform",
+            format!("{}, kernel {}", info.platform, info.kernel),
+        ),
         cgroup(info),
         good("storage", info.storage_driver.clone()),
         logging(info),
@@ -94,7 +116,9 @@ async fn of_engine(engine: &dyn Engine) -> Vec<Check> {
 }
 
 fn cgroup(info: &EngineInfo) -> Check {
-    let found = info.cgroup_version.map_or("unknown".to_owned(), |version| format!("v{version}"));
+    let found = info
+        .cgroup_version
+        .map_or("unknown".to_owned(), |version| format!("v{version}"));
     let rootless = if info.rootless { ", rootless" } else { "" };
     good("cgroup", found + rootless)
 }
@@ -130,10 +154,19 @@ async fn address_space(engine: &dyn Engine) -> Check {
         Err(error) => return bad("address space", crate::error::chain(&error), None),
     };
     let mut allocator = SubnetAllocator::new(pool, &taken, "");
-    let free = (0..ENOUGH_SUBNETS).take_while(|_| allocator.allocate(1).is_ok()).count();
-    let found = format!("{free} free /28 subnets in {} for workers' networks", pool.range);
+    let free = (0..ENOUGH_SUBNETS)
+        .take_while(|_| allocator.allocate(1).is_ok())
+        .count();
+    let found = format!(
+        "{free} free /28 subnets in {} for workers' networks",
+        pool.range
+    );
     if free < 16 {
-        return note("address space", found, "choose another pool with `x-stackrun.subnets`");
+        return note(
+            "address space",
+            found,
+            "choose another pool with `x-stackrun.subnets`",
+        );
     }
     good("address space", found)
 }
@@ -156,13 +189,28 @@ async fn leftovers(engine: &dyn Engine) -> Check {
 }
 
 fn good(what: &'static str, found: String) -> Check {
-    Check { what, verdict: Verdict::Good, found, advice: None }
+    Check {
+        what,
+        verdict: Verdict::Good,
+        found,
+        advice: None,
+    }
 }
 
 fn note(what: &'static str, found: String, advice: &str) -> Check {
-    Check { what, verdict: Verdict::Note, found, advice: Some(advice.to_owned()) }
+    Check {
+        what,
+        verdict: Verdict::Note,
+        found,
+        advice: Some(advice.to_owned()),
+    }
 }
 
 fn bad(what: &'static str, found: String, advice: Option<String>) -> Check {
-    Check { what, verdict: Verdict::Bad, found, advice }
+    Check {
+        what,
+        verdict: Verdict::Bad,
+        found,
+        advice,
+    }
 }

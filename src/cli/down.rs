@@ -33,7 +33,11 @@ struct Report {
 
 pub(super) async fn down(context: &Context, args: DownArgs) -> Outcome {
     // The engine alone knows every session; the file is not asked for `--all`.
-    let target = if args.all { None } else { Some(context.target()?) };
+    let target = if args.all {
+        None
+    } else {
+        Some(context.target()?)
+    };
     let engine = context.connect().await?;
     let observed = engine
         .observe(target.as_ref().map(|target| &target.session))
@@ -46,20 +50,31 @@ pub(super) async fn down(context: &Context, args: DownArgs) -> Outcome {
             None => "no session is up".to_owned(),
         });
     }
-    let volumes = if args.volumes { Volumes::Remove } else { Volumes::Keep };
+    let volumes = if args.volumes {
+        Volumes::Remove
+    } else {
+        Volumes::Keep
+    };
     let signals = Signals::listen();
     let mut reports = Vec::new();
     let mut all = Teardown::default();
     for (session, directory) in sessions {
         let teardown = one(context, &engine, &session, directory, volumes, &signals).await?;
-        reports.push(Report { session, left: teardown.left.clone() });
+        reports.push(Report {
+            session,
+            left: teardown.left.clone(),
+        });
         all.left.extend(teardown.left);
         all.failures.extend(teardown.failures);
     }
     if args.format == Format::Json {
         print_json(&reports);
     }
-    if all.left.is_empty() { Ok(exit_code::SUCCESS) } else { Err(Failure::teardown(&all)) }
+    if all.left.is_empty() {
+        Ok(exit_code::SUCCESS)
+    } else {
+        Err(Failure::teardown(&all))
+    }
 }
 
 /// The sessions that anything belongs to, and where their projects are.

@@ -13,7 +13,11 @@ use super::{
 
 pub(super) async fn env(context: &Context, args: EnvArgs) -> Outcome {
     let stack = ps::find(context).await?;
-    let Some(worker) = stack.workers.iter().find(|worker| worker.worker == args.worker) else {
+    let Some(worker) = stack
+        .workers
+        .iter()
+        .find(|worker| worker.worker == args.worker)
+    else {
         let session = &stack.session;
         let failure = match stack.workers.len() {
             0 => Failure::new(exit_code::FAILED, format!("session `{session}` is not up"))
@@ -37,11 +41,17 @@ pub(super) async fn env(context: &Context, args: EnvArgs) -> Outcome {
 }
 
 fn lines(variables: &BTreeMap<String, String>, line: fn(&str, &str) -> String) -> String {
-    variables.iter().map(|(name, value)| line(name, value)).collect()
+    variables
+        .iter()
+        .map(|(name, value)| line(name, value))
+        .collect()
 }
 
 fn dotenv(name: &str, value: &str) -> String {
-    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$");
+    let escaped = value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('$', "\\$");
     format!("{name}=\"{escaped}\"\n")
 }
 
@@ -56,6 +66,9 @@ mod tests {
     #[test]
     fn values_survive_the_shell_and_dotenv() {
         assert_eq!(shell("X", "it's $5"), "export X='it'\\''s $5'\n");
-        assert_eq!(dotenv("X", r#"a "b" $c \"#), "X=\"a \\\"b\\\" \\$c \\\\\"\n");
+        assert_eq!(
+            dotenv("X", r#"a "b" $c \"#),
+            "X=\"a \\\"b\\\" \\$c \\\\\"\n"
+        );
     }
 }

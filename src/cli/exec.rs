@@ -28,14 +28,19 @@ pub(super) async fn exec(context: &Context, args: ExecArgs) -> Outcome {
         known_service(project, &args.service)?;
     }
     let engine = context.connect().await?;
-    let observed =
-        engine.observe(Some(&target.session)).await.map_err(|error| Failure::engine(&error))?;
+    let observed = engine
+        .observe(Some(&target.session))
+        .await
+        .map_err(|error| Failure::engine(&error))?;
     let is_meant = |container: &&crate::spec::ObservedContainer| {
         let replica = replica_of(container);
         replica.service.as_str() == args.service && container.worker() == Some(args.worker)
     };
     let Some(container) = observed.containers.iter().find(is_meant) else {
-        let message = format!("service `{}` of worker {} is not up", args.service, args.worker);
+        let message = format!(
+            "service `{}` of worker {} is not up",
+            args.service, args.worker
+        );
         return Err(Failure::new(exit_code::FAILED, message).hint("`stackrun ps` lists what is up"));
     };
     let tty = !args.no_tty && io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -47,7 +52,9 @@ pub(super) async fn exec(context: &Context, args: ExecArgs) -> Outcome {
         working_dir: args.workdir,
         environment: args.environment,
     };
-    let code = attend(&*engine, &container.id, &spec).await.map_err(|e| Failure::engine(&e))?;
+    let code = attend(&*engine, &container.id, &spec)
+        .await
+        .map_err(|e| Failure::engine(&e))?;
     Ok(u8::try_from(code).unwrap_or(exit_code::FAILED))
 }
 
@@ -55,7 +62,11 @@ pub(super) async fn exec(context: &Context, args: ExecArgs) -> Outcome {
 async fn attend(engine: &dyn Engine, container: &str, spec: &ExecSpec) -> Result<i64, EngineError> {
     let process = engine.exec(container, spec).await?;
     let _raw = if spec.tty { RawMode::enter() } else { None };
-    let ExecProcess { id, mut output, input } = process;
+    let ExecProcess {
+        id,
+        mut output,
+        input,
+    } = process;
     // Ends with the command: nobody reads any more, then.
     let typing = tokio::spawn(feed(input));
     let mut resized = signal(SignalKind::window_change()).ok();
@@ -114,7 +125,10 @@ async fn next(signal: &mut Option<tokio::signal::unix::Signal>) {
 
 async fn resize(engine: &dyn Engine, exec: &str) {
     if let Ok(size) = termios::tcgetwinsize(io::stdout()) {
-        let size = TerminalSize { rows: size.ws_row, columns: size.ws_col };
+        let size = TerminalSize {
+            rows: size.ws_row,
+            columns: size.ws_col,
+        };
         // A command that has ended already has no size.
         let _ = engine.resize_exec(exec, size).await;
     }

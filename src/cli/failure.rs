@@ -65,7 +65,10 @@ impl Failure {
     }
 
     pub(super) fn working_directory(error: std::io::Error) -> Self {
-        Self::new(exit_code::FAILED, format!("the working directory cannot be read: {error}"))
+        Self::new(
+            exit_code::FAILED,
+            format!("the working directory cannot be read: {error}"),
+        )
     }
 
     pub(super) fn name(error: InvalidName) -> Self {
@@ -75,7 +78,10 @@ impl Failure {
     pub(super) fn no_session(directory: &Path) -> Self {
         Self::new(
             exit_code::INVALID_PROJECT,
-            format!("no Compose file in `{}` or any directory above it", directory.display()),
+            format!(
+                "no Compose file in `{}` or any directory above it",
+                directory.display()
+            ),
         )
         .hint("name the file with `-f`, or the session with `-p` (`stackrun ls` lists them)")
     }
@@ -90,7 +96,10 @@ impl Failure {
                     crate::compose::Color::Never
                 };
                 let texts: Vec<_> = diagnostics.iter().map(|d| d.render(color)).collect();
-                Self { is_rendered: true, ..Self::new(code, texts.join("\n\n")) }
+                Self {
+                    is_rendered: true,
+                    ..Self::new(code, texts.join("\n\n"))
+                }
             }
             LoadError::NotFound { .. } => Self::new(code, error.to_string())
                 .hint("name the file with `-f`, or change to its directory"),
@@ -99,12 +108,17 @@ impl Failure {
     }
 
     pub(super) fn connect(error: &ConnectError) -> Self {
-        let tried = error.attempts.iter().fold(String::from("tried:"), |mut text, attempt| {
-            let _ = write!(text, "\n  {}: {}", attempt.what, attempt.why);
-            text
-        });
-        let failure =
-            Self { details: vec![tried], ..Self::new(exit_code::NO_ENGINE, error.to_string()) };
+        let tried = error
+            .attempts
+            .iter()
+            .fold(String::from("tried:"), |mut text, attempt| {
+                let _ = write!(text, "\n  {}: {}", attempt.what, attempt.why);
+                text
+            });
+        let failure = Self {
+            details: vec![tried],
+            ..Self::new(exit_code::NO_ENGINE, error.to_string())
+        };
         failure.hint(
             "start Docker or Podman, or name its socket with `--engine URL` or DOCKER_HOST; \
              `stackrun doctor` says more",
@@ -147,17 +161,26 @@ impl Failure {
                 } else {
                     "check its name, or load it into the engine"
                 };
-                Self::new(exit_code::FAILED, error.to_string()).caused_by(&error).hint(hint)
+                Self::new(exit_code::FAILED, error.to_string())
+                    .caused_by(&error)
+                    .hint(hint)
             }
             UpError::Steps(failures) => Self::steps(&failures),
-            UpError::TimedOut { ref waiting_for, .. } => {
+            UpError::TimedOut {
+                ref waiting_for, ..
+            } => {
                 let mut failure = Self::new(exit_code::NOT_READY, error.to_string());
-                failure.details.push(format!("still waiting for {}", some(waiting_for)));
+                failure
+                    .details
+                    .push(format!("still waiting for {}", some(waiting_for)));
                 failure.hint("raise `--wait-timeout`, or watch the logs with `--logs`")
             }
             UpError::Interrupted => {
                 let code = signal.map_or(exit_code::FAILED, |signal| exit_code::SIGNAL + signal);
-                Self::new(code, "interrupted; everything that was started is taken down")
+                Self::new(
+                    code,
+                    "interrupted; everything that was started is taken down",
+                )
             }
             UpError::State { .. } => {
                 Self::new(exit_code::FAILED, error.to_string()).caused_by(&error)
@@ -169,16 +192,28 @@ impl Failure {
         let first = &failures.first;
         let mut failure = Self::new(code_of(&first.why), first.to_string());
         // The headline of a service that is not ready says why already.
-        let skip = if matches!(first.why, StepError::NotReady(_)) { 1 } else { 0 };
-        failure.causes = sources(&first.why).skip(skip).map(ToString::to_string).collect();
+        let skip = if matches!(first.why, StepError::NotReady(_)) {
+            1
+        } else {
+            0
+        };
+        failure.causes = sources(&first.why)
+            .skip(skip)
+            .map(ToString::to_string)
+            .collect();
         failure.causes.dedup();
         failure.details.extend(details_of(first));
         if !first.dependents.is_empty() {
-            failure.details.push(format!("not started because of it: {}", some(&first.dependents)));
+            failure.details.push(format!(
+                "not started because of it: {}",
+                some(&first.dependents)
+            ));
         }
         if !failures.others.is_empty() {
             let others = failures.others.iter().map(|other| format!("\n  {other}"));
-            failure.details.push(format!("also failed:{}", others.collect::<String>()));
+            failure
+                .details
+                .push(format!("also failed:{}", others.collect::<String>()));
         }
         failure.hints.extend(hint_for(first));
         failure
@@ -186,23 +221,35 @@ impl Failure {
 
     /// A teardown that left something behind.
     pub(super) fn teardown(teardown: &Teardown) -> Self {
-        let left = teardown.left.iter().map(|name| format!("\n  {name}")).collect::<String>();
-        let why = teardown
-            .failures
+        let left = teardown
+            .left
             .iter()
-            .map(|failure| format!("\n  {}: {}", failure.step, crate::error::chain(&failure.why)));
+            .map(|name| format!("\n  {name}"))
+            .collect::<String>();
+        let why = teardown.failures.iter().map(|failure| {
+            format!(
+                "\n  {}: {}",
+                failure.step,
+                crate::error::chain(&failure.why)
+            )
+        });
         let mut failure = Self::new(exit_code::FAILED, "not everything could be removed");
         failure.details.push(format!("left:{left}"));
         if !teardown.failures.is_empty() {
-            failure.details.push(format!("because:{}", why.collect::<String>()));
+            failure
+                .details
+                .push(format!("because:{}", why.collect::<String>()));
         }
         failure.hint("`stackrun down` tries again")
     }
 
     /// The text for standard error.
     pub(super) fn render(&self, color: bool) -> String {
-        let (red, bold, cyan, reset) =
-            if color { ("\x1b[1;31m", "\x1b[1m", "\x1b[36m", "\x1b[0m") } else { ("", "", "", "") };
+        let (red, bold, cyan, reset) = if color {
+            ("\x1b[1;31m", "\x1b[1m", "\x1b[36m", "\x1b[0m")
+        } else {
+            ("", "", "", "")
+        };
         let mut text = if self.is_rendered {
             format!("{}\n", self.message)
         } else {
@@ -231,10 +278,14 @@ fn code_of(why: &StepError) -> u8 {
 fn details_of(failure: &StepFailure) -> Vec<String> {
     let mut details = Vec::new();
     match &failure.why {
-        StepError::NotReady(NotReady::TimedOut { last: Some(last), .. }) => {
+        StepError::NotReady(NotReady::TimedOut {
+            last: Some(last), ..
+        }) => {
             details.push(format!("last status: {last}"));
         }
-        StepError::NotReady(NotReady::Unhealthy { output: Some(output) }) if !output.is_empty() => {
+        StepError::NotReady(NotReady::Unhealthy {
+            output: Some(output),
+        }) if !output.is_empty() => {
             details.push(format!("the check printed: {}", output.trim()));
         }
         _ => {}
@@ -247,7 +298,11 @@ fn details_of(failure: &StepFailure) -> Vec<String> {
 }
 
 fn last_line(line: &LogLine) -> String {
-    format!("\n  [{}] {}", line.source, crate::report::plain_text(&line.text))
+    format!(
+        "\n  [{}] {}",
+        line.source,
+        crate::report::plain_text(&line.text)
+    )
 }
 
 fn hint_for(failure: &StepFailure) -> Option<String> {

@@ -29,8 +29,10 @@ pub(super) async fn logs(context: &Context, args: LogsArgs) -> Outcome {
     let target = context.target()?;
     let wanted = wanted_services(target.project.as_ref(), &args.services)?;
     let engine = context.connect().await?;
-    let observed =
-        engine.observe(Some(&target.session)).await.map_err(|error| Failure::engine(&error))?;
+    let observed = engine
+        .observe(Some(&target.session))
+        .await
+        .map_err(|error| Failure::engine(&error))?;
     let containers: Vec<(Replica, ObservedContainer)> = observed
         .containers
         .into_iter()
@@ -39,24 +41,40 @@ pub(super) async fn logs(context: &Context, args: LogsArgs) -> Outcome {
         .filter(|(replica, _)| wanted.is_empty() || wanted.contains(&replica.service))
         .collect();
     if containers.is_empty() {
-        context.say(&format!("session `{}` has no such container", target.session));
+        context.say(&format!(
+            "session `{}` has no such container",
+            target.session
+        ));
         return Ok(exit_code::SUCCESS);
     }
-    let width = containers.iter().map(|(replica, _)| replica.service.as_str().len()).max();
+    let width = containers
+        .iter()
+        .map(|(replica, _)| replica.service.as_str().len())
+        .max();
     let format = LineFormat {
         color: context.color_stdout(),
         timestamps: args.timestamps,
         width: width.unwrap_or_default(),
     };
-    let options =
-        LogOptions { follow: args.follow, since: args.since, until: args.until, tail: args.tail };
+    let options = LogOptions {
+        follow: args.follow,
+        since: args.since,
+        until: args.until,
+        tail: args.tail,
+    };
     let mut sources = Vec::new();
     for (replica, container) in containers {
         sources.push(
-            lines(&*engine, replica, &container, options).await.map_err(|e| Failure::engine(&e))?,
+            lines(&*engine, replica, &container, options)
+                .await
+                .map_err(|e| Failure::engine(&e))?,
         );
     }
-    let mut all = if args.follow { side_by_side(sources) } else { in_order(sources) };
+    let mut all = if args.follow {
+        side_by_side(sources)
+    } else {
+        in_order(sources)
+    };
     while let Some(line) = all.next().await {
         let line = line.map_err(|error| Failure::engine(&error))?;
         print(&match args.format {
@@ -96,29 +114,36 @@ async fn lines(
     };
     let state = (Assembler::default(), Assembler::default());
     let end = stream::once(async { None });
-    let lines = frames.map(Some).chain(end).scan(state, move |(stdout, stderr), frame| {
-        let mut lines = Vec::new();
-        match frame {
-            Some(Ok(frame)) => {
-                let at = frame.at.unwrap_or(Timestamp::UNIX_EPOCH);
-                let assembler = match frame.stream {
-                    StdStream::Stdout => stdout,
-                    StdStream::Stderr => stderr,
-                };
-                assembler.push(frame.bytes, |chunk| lines.push(Ok(line(frame.stream, at, chunk))));
-            }
-            Some(Err(error)) => lines.push(Err(error)),
-            None => {
-                let now = Timestamp::now();
-                let rest =
-                    [(StdStream::Stdout, stdout.finish()), (StdStream::Stderr, stderr.finish())];
-                for (source, chunk) in rest {
-                    lines.extend(chunk.map(|chunk| Ok(line(source, now, chunk))));
+    let lines = frames
+        .map(Some)
+        .chain(end)
+        .scan(state, move |(stdout, stderr), frame| {
+            let mut lines = Vec::new();
+            match frame {
+                Some(Ok(frame)) => {
+                    let at = frame.at.unwrap_or(Timestamp::UNIX_EPOCH);
+                    let assembler = match frame.stream {
+                        StdStream::Stdout => stdout,
+                        StdStream::Stderr => stderr,
+                    };
+                    assembler.push(frame.bytes, |chunk| {
+                        lines.push(Ok(line(frame.stream, at, chunk)))
+                    });
+                }
+                Some(Err(error)) => lines.push(Err(error)),
+                None => {
+                    let now = Timestamp::now();
+                    let rest = [
+                        (StdStream::Stdout, stdout.finish()),
+                        (StdStream::Stderr, stderr.finish()),
+                    ];
+                    for (source, chunk) in rest {
+                        lines.extend(chunk.map(|chunk| Ok(line(source, now, chunk))));
+                    }
                 }
             }
-        }
-        std::future::ready(Some(stream::iter(lines)))
-    });
+            std::future::ready(Some(stream::iter(lines)))
+        });
     Ok(Box::pin(lines.flatten()))
 }
 
@@ -130,7 +155,11 @@ fn side_by_side(sources: Vec<Lines>) -> Lines {
 /// Lines of all containers in the order of their time stamps, holding one line of each
 /// at a time.
 fn in_order(sources: Vec<Lines>) -> Lines {
-    let heads: Vec<_> = sources.into_iter().map(StreamExt::peekable).map(Box::pin).collect();
+    let heads: Vec<_> = sources
+        .into_iter()
+        .map(StreamExt::peekable)
+        .map(Box::pin)
+        .collect();
     Box::pin(stream::unfold(heads, |mut heads| async move {
         let mut first: Option<(usize, Timestamp)> = None;
         for (index, head) in heads.iter_mut().enumerate() {

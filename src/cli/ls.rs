@@ -34,13 +34,19 @@ struct Summary {
 
 pub(super) async fn ls(context: &Context, args: FormatArgs) -> Outcome {
     let engine = context.connect().await?;
-    let observed = engine.observe(None).await.map_err(|error| Failure::engine(&error))?;
+    let observed = engine
+        .observe(None)
+        .await
+        .map_err(|error| Failure::engine(&error))?;
     let sessions = summaries(&observed);
     match args.format {
         Format::Json => print_json(&sessions),
         Format::Text => {
             let rows: Vec<_> = sessions.iter().map(row).collect();
-            print(&table(&["SESSION", "PROJECT", "WORKERS", "STATUS", "DIRECTORY"], &rows));
+            print(&table(
+                &["SESSION", "PROJECT", "WORKERS", "STATUS", "DIRECTORY"],
+                &rows,
+            ));
         }
     }
     Ok(exit_code::SUCCESS)
@@ -51,7 +57,11 @@ fn row(session: &Summary) -> Vec<String> {
         session.session.clone(),
         session.project.clone(),
         session.workers.to_string(),
-        format!("{} of {} running", session.running, text::count(session.containers, "container")),
+        format!(
+            "{} of {} running",
+            session.running,
+            text::count(session.containers, "container")
+        ),
         session.directory.clone(),
     ]
 }

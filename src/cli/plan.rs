@@ -45,9 +45,11 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Outcome {
 
 fn show(context: &Context, format: Format, plan: &Plan) {
     match format {
-        Format::Json => {
-            print_json(&Report { steps: &plan.nodes, kept: &plan.kept, warnings: &plan.warnings })
-        }
+        Format::Json => print_json(&Report {
+            steps: &plan.nodes,
+            kept: &plan.kept,
+            warnings: &plan.warnings,
+        }),
         Format::Text => {
             print(&plan.to_string());
             for warning in &plan.warnings {

@@ -21,9 +21,13 @@ use super::{
 
 pub(super) async fn ps(context: &Context, args: PsArgs) -> Outcome {
     let mut stack = find(context).await?;
-    stack.workers.retain(|worker| args.worker.is_none_or(|wanted| worker.worker == wanted));
+    stack
+        .workers
+        .retain(|worker| args.worker.is_none_or(|wanted| worker.worker == wanted));
     for worker in &mut stack.workers {
-        worker.services.retain(|name, _| args.services.is_empty() || args.services.contains(name));
+        worker
+            .services
+            .retain(|name, _| args.services.is_empty() || args.services.contains(name));
     }
     match args.format {
         Format::Json => print_json(&stack),
@@ -37,16 +41,28 @@ pub(super) async fn ps(context: &Context, args: PsArgs) -> Outcome {
 pub(super) async fn find(context: &Context) -> Result<Stack, Failure> {
     let target = context.target()?;
     let engine = context.connect().await?;
-    let observed =
-        engine.observe(Some(&target.session)).await.map_err(|error| Failure::engine(&error))?;
+    let observed = engine
+        .observe(Some(&target.session))
+        .await
+        .map_err(|error| Failure::engine(&error))?;
     let directory = context.directory(target.project.as_ref());
     let logs = LogPaths::new(state_directory(&directory, &target.session).join("logs"));
-    Ok(address::stack(&target.session, target.project.as_ref(), &observed, &logs))
+    Ok(address::stack(
+        &target.session,
+        target.project.as_ref(),
+        &observed,
+        &logs,
+    ))
 }
 
 fn ids(stack: &Stack) -> String {
-    let services = stack.workers.iter().flat_map(|worker| worker.services.values());
-    services.map(|service| format!("{}\n", service.id)).collect()
+    let services = stack
+        .workers
+        .iter()
+        .flat_map(|worker| worker.services.values());
+    services
+        .map(|service| format!("{}\n", service.id))
+        .collect()
 }
 
 fn containers(stack: &Stack) -> String {
@@ -62,7 +78,10 @@ fn containers(stack: &Stack) -> String {
             ]);
         }
     }
-    table(&["WORKER", "SERVICE", "STATUS", "PORTS", "CONTAINER"], &rows)
+    table(
+        &["WORKER", "SERVICE", "STATUS", "PORTS", "CONTAINER"],
+        &rows,
+    )
 }
 
 fn status(service: &ServiceAddress) -> String {
@@ -75,7 +94,10 @@ fn status(service: &ServiceAddress) -> String {
 
 fn ports(service: &ServiceAddress) -> String {
     let shown = service.ports.iter().map(|port| {
-        format!("{}:{}->{}/{}", port.host_ip, port.host_port, port.target, port.protocol)
+        format!(
+            "{}:{}->{}/{}",
+            port.host_ip, port.host_port, port.target, port.protocol
+        )
     });
     shown.collect::<Vec<_>>().join(", ")
 }

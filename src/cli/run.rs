@@ -39,7 +39,11 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Outcome {
         Err(error) => Err(Failure::up(error, start.signals.first())),
     };
     // A failed `up` has cleaned up after itself, or was told to leave things be.
-    let result = if failed { result } else { take_down(context, &start, result).await };
+    let result = if failed {
+        result
+    } else {
+        take_down(context, &start, result).await
+    };
     start.finish().await;
     result
 }
@@ -49,11 +53,15 @@ fn unique_name(project: &SessionName) -> SessionName {
     // The standard library's hasher is seeded by the system's random numbers.
     let random = std::hash::RandomState::new().build_hasher().finish();
     let name = format!("{project}-{:06x}", random & 0xff_ffff);
-    name.parse().expect("a legal name and hexadecimal digits make a legal name")
+    name.parse()
+        .expect("a legal name and hexadecimal digits make a legal name")
 }
 
 async fn take_down(context: &Context, start: &Start, result: Outcome) -> Outcome {
-    let teardown = start.session.down(Volumes::Remove, "the command has ended").await;
+    let teardown = start
+        .session
+        .down(Volumes::Remove, "the command has ended")
+        .await;
     if teardown.left.is_empty() {
         return result;
     }
@@ -75,7 +83,11 @@ async fn take_down(context: &Context, start: &Start, result: Outcome) -> Outcome
 /// Runs the command, once or once a worker. The first code that is not 0 counts, in
 /// the order of the workers.
 async fn commands(start: &Start, stack: &Stack, args: &RunArgs, shown: &Shown) -> Outcome {
-    start.session.logs().show(|replica| shown.includes(replica)).await;
+    start
+        .session
+        .logs()
+        .show(|replica| shown.includes(replica))
+        .await;
     let state = start.session.state_file();
     if !args.each {
         let command = Command {
@@ -95,7 +107,9 @@ async fn commands(start: &Start, stack: &Stack, args: &RunArgs, shown: &Shown) -
         start.sink().emit(
             Some(worker.worker),
             None,
-            EventKind::CommandStarted { command: command.words.clone() },
+            EventKind::CommandStarted {
+                command: command.words.clone(),
+            },
         );
         let signals = start.signals.clone();
         let id = worker.worker;
@@ -118,36 +132,61 @@ async fn commands(start: &Start, stack: &Stack, args: &RunArgs, shown: &Shown) -
         return Err(failure);
     }
     codes.sort_unstable();
-    let first = codes.into_iter().map(|(_, code)| code).find(|code| *code != exit_code::SUCCESS);
+    let first = codes
+        .into_iter()
+        .map(|(_, code)| code)
+        .find(|code| *code != exit_code::SUCCESS);
     Ok(first.unwrap_or(exit_code::SUCCESS))
 }
 
 async fn one(start: &Start, worker: Option<WorkerId>, command: Command) -> Outcome {
     let words = command.words.clone();
-    start.sink().emit(worker, None, EventKind::CommandStarted { command: words.clone() });
-    let status =
-        command.run(start.signals.clone()).await.map_err(|error| not_started(&words, &error))?;
+    start.sink().emit(
+        worker,
+        None,
+        EventKind::CommandStarted {
+            command: words.clone(),
+        },
+    );
+    let status = command
+        .run(start.signals.clone())
+        .await
+        .map_err(|error| not_started(&words, &error))?;
     let code = code_of(status);
     finished(start, worker, code);
     Ok(code)
 }
 
 fn finished(start: &Start, worker: Option<WorkerId>, code: u8) {
-    let kind = EventKind::CommandFinished { exit_code: i32::from(code) };
+    let kind = EventKind::CommandFinished {
+        exit_code: i32::from(code),
+    };
     start.sink().emit(worker, None, kind);
 }
 
 /// As a shell does it: 127 for a command that is not there, 126 for one that cannot
 /// be run.
 fn not_started(command: &[String], error: &std::io::Error) -> Failure {
-    let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
-    Failure::new(code, format!("`{}` could not be started: {error}", command[0]))
+    let code = if error.kind() == std::io::ErrorKind::NotFound {
+        127
+    } else {
+        126
+    };
+    Failure::new(
+        code,
+        format!("`{}` could not be started: {error}", command[0]),
+    )
 }
 
 fn code_of(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt as _;
-    let by_signal = status.signal().map(|signal| i32::from(exit_code::SIGNAL) + signal);
-    let code = status.code().or(by_signal).unwrap_or(i32::from(exit_code::FAILED));
+    let by_signal = status
+        .signal()
+        .map(|signal| i32::from(exit_code::SIGNAL) + signal);
+    let code = status
+        .code()
+        .or(by_signal)
+        .unwrap_or(i32::from(exit_code::FAILED));
     u8::try_from(code).unwrap_or(exit_code::FAILED)
 }
 
@@ -169,7 +208,10 @@ fn one_worker(stack: &Stack, worker: &Worker, state: &Path) -> Variables {
 fn common(stack: &Stack, state: &Path) -> Variables {
     vec![
         ("STACKRUN_SESSION".to_owned(), stack.session.to_string()),
-        ("STACKRUN_WORKERS".to_owned(), stack.workers.len().to_string()),
+        (
+            "STACKRUN_WORKERS".to_owned(),
+            stack.workers.len().to_string(),
+        ),
         ("STACKRUN_STATE".to_owned(), state.display().to_string()),
     ]
 }

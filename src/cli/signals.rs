@@ -25,7 +25,11 @@ impl Signals {
     pub(super) fn listen() -> Self {
         let (trigger, shutdown) = shutdown();
         let (sender, received) = watch::channel(Vec::new());
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
         let mut streams = kinds.map(|kind| signal(kind).expect("these signals can be handled"));
         tokio::spawn(async move {
             loop {
@@ -57,7 +61,11 @@ impl Signals {
         if self.received.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
-        self.received.borrow_and_update().last().copied().unwrap_or_default()
+        self.received
+            .borrow_and_update()
+            .last()
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Waits for the first signal.

@@ -53,7 +53,13 @@ impl Start {
         let session = Session::open(engine, name, &project.directory, sink.clone(), shutdown)
             .await
             .map_err(|error| Failure::engine(&error))?;
-        Ok(Self { session, signals, sink, reporter, timings: args.timings })
+        Ok(Self {
+            session,
+            signals,
+            sink,
+            reporter,
+            timings: args.timings,
+        })
     }
 
     /// Brings the session up.
@@ -64,7 +70,9 @@ impl Start {
         shown: &Shown,
     ) -> Result<Stack, UpError> {
         let shown = shown.clone();
-        self.session.logs().show_from_start(move |replica| shown.includes(replica));
+        self.session
+            .logs()
+            .show_from_start(move |replica| shown.includes(replica));
         self.session.up(project, options).await
     }
 
@@ -74,9 +82,17 @@ impl Start {
 
     /// Ends the report, and shows where the time went if that was asked for.
     pub(super) async fn finish(self) {
-        let Self { session, sink, reporter, timings, signals } = self;
+        let Self {
+            session,
+            sink,
+            reporter,
+            timings,
+            signals,
+        } = self;
         drop((session, sink, signals));
-        let Ok(recording) = reporter.await else { return };
+        let Ok(recording) = reporter.await else {
+            return;
+        };
         if timings {
             let _ = recording;
         }
@@ -101,7 +117,10 @@ impl Shown {
         for name in &args.stream {
             services.push(known_service(project, name)?);
         }
-        Ok(Self { all: args.logs, services })
+        Ok(Self {
+            all: args.logs,
+            services,
+        })
     }
 
     pub(super) fn includes(&self, replica: &Replica) -> bool {
@@ -111,7 +130,11 @@ impl Shown {
 
 /// The service of that name, or a failure that suggests one.
 pub(super) fn known_service(project: &Project, name: &str) -> Result<ServiceName, Failure> {
-    if let Some(service) = project.services.keys().find(|service| service.as_str() == name) {
+    if let Some(service) = project
+        .services
+        .keys()
+        .find(|service| service.as_str() == name)
+    {
         return Ok(service.clone());
     }
     let names = project.services.keys().map(ServiceName::as_str);
@@ -125,7 +148,10 @@ pub(super) fn known_service(project: &Project, name: &str) -> Result<ServiceName
 /// The options of `up` and `run`, from the command line and the file.
 pub(super) fn up_options(loaded: &Loaded, args: &StartArgs) -> UpOptions {
     UpOptions {
-        workers: args.workers.or(loaded.project.stackrun.workers).unwrap_or(1),
+        workers: args
+            .workers
+            .or(loaded.project.stackrun.workers)
+            .unwrap_or(1),
         wait_timeout: args.wait_timeout,
         keep_going: false,
         keep_failed: args.keep_failed,
@@ -149,29 +175,44 @@ pub(super) fn refuse_unmanaged(environment: &BTreeMap<String, String>) -> Result
 /// A row a worker, a column a service: `w0  http://127.0.0.1:49153`.
 pub(super) fn address_table(stack: &Stack) -> String {
     let mut services: Vec<&str> = Vec::new();
-    for name in stack.workers.iter().flat_map(|worker| worker.services.keys()) {
+    for name in stack
+        .workers
+        .iter()
+        .flat_map(|worker| worker.services.keys())
+    {
         if !services.contains(&name.as_str()) {
             services.push(name);
         }
     }
     let cell = |worker: &address::Worker, service: &str| {
         let address = worker.services.get(service);
-        address.and_then(|address| address.url.clone()).unwrap_or_else(|| "-".to_owned())
+        address
+            .and_then(|address| address.url.clone())
+            .unwrap_or_else(|| "-".to_owned())
     };
     let rows: Vec<Vec<String>> = stack
         .workers
         .iter()
         .map(|worker| {
             let cells = services.iter().map(|service| cell(worker, service));
-            [worker.worker.to_string()].into_iter().chain(cells).collect()
+            [worker.worker.to_string()]
+                .into_iter()
+                .chain(cells)
+                .collect()
         })
         .collect();
-    let headings: Vec<&str> = ["WORKER"].into_iter().chain(services.iter().copied()).collect();
+    let headings: Vec<&str> = ["WORKER"]
+        .into_iter()
+        .chain(services.iter().copied())
+        .collect();
     table(&headings, &rows)
 }
 
 pub(super) fn mode(context: &Context) -> Mode {
-    let dumb = context.environment.get("TERM").is_some_and(|term| term == "dumb");
+    let dumb = context
+        .environment
+        .get("TERM")
+        .is_some_and(|term| term == "dumb");
     if context.quiet {
         Mode::Quiet
     } else if std::io::stderr().is_terminal() && !dumb {
@@ -183,5 +224,7 @@ pub(super) fn mode(context: &Context) -> Mode {
 
 /// The code for a command that a signal has ended, or the one that it would have had.
 pub(super) fn code_after(signals: &Signals, otherwise: u8) -> u8 {
-    signals.first().map_or(otherwise, |signal| exit_code::SIGNAL + signal)
+    signals
+        .first()
+        .map_or(otherwise, |signal| exit_code::SIGNAL + signal)
 }

@@ -26,11 +26,19 @@ pub(super) async fn up(context: &Context, args: UpArgs) -> Outcome {
         ..up_options(&loaded, &args.start)
     };
     let start = Start::open(context, project, project.name.clone(), &args.start).await?;
-    let before = start.session.observe().await.map_err(|error| Failure::engine(&error))?;
+    let before = start
+        .session
+        .observe()
+        .await
+        .map_err(|error| Failure::engine(&error))?;
     let result = match start.up(project, &options, &shown).await {
         Ok(stack) => {
             show(args.format, &stack);
-            if args.detach { Ok(exit_code::SUCCESS) } else { foreground(&start, &before).await }
+            if args.detach {
+                Ok(exit_code::SUCCESS)
+            } else {
+                foreground(&start, &before).await
+            }
         }
         Err(error) => Err(Failure::up(error, start.signals.first())),
     };
@@ -49,7 +57,10 @@ fn show(format: Format, stack: &Stack) {
 /// down.
 async fn foreground(start: &Start, before: &Observed) -> Outcome {
     let session = &start.session;
-    session.follow_existing().await.map_err(|error| Failure::engine(&error))?;
+    session
+        .follow_existing()
+        .await
+        .map_err(|error| Failure::engine(&error))?;
     let monitor = async {
         tokio::select! {
             () = start.signals.any() => Ok("interrupted"),
@@ -64,7 +75,9 @@ async fn foreground(start: &Start, before: &Observed) -> Outcome {
             std::future::pending().await
         } => unreachable!("showing goes on for ever"),
     };
-    let teardown = session.down_to(before, reason.as_ref().unwrap_or(&"the engine is gone")).await;
+    let teardown = session
+        .down_to(before, reason.as_ref().unwrap_or(&"the engine is gone"))
+        .await;
     reason.map_err(|error| Failure::engine(&error))?;
     if teardown.left.is_empty() {
         Ok(code_after(&start.signals, exit_code::SUCCESS))

@@ -20,7 +20,10 @@ struct Versions<'a> {
 pub(super) async fn version(context: &Context, args: FormatArgs) -> Outcome {
     let engine = context.connect().await.ok();
     let info = engine.as_ref().map(|engine| engine.info());
-    let versions = Versions { stackrun: env!("CARGO_PKG_VERSION"), engine: info };
+    let versions = Versions {
+        stackrun: env!("CARGO_PKG_VERSION"),
+        engine: info,
+    };
     match args.format {
         Format::Json => print_json(&versions),
         Format::Text => {

@@ -26,7 +26,10 @@ impl Canonical {
         prune(&mut project);
         let mut root = Node::new(project, Span::NONE);
         tidy(&mut root, Path::ROOT);
-        Self { root: sort(root, Path::ROOT), profiles: all_profiles }
+        Self {
+            root: sort(root, Path::ROOT),
+            profiles: all_profiles,
+        }
     }
 
     /// The project as pretty-printed JSON, without a line break at the end.
@@ -79,7 +82,12 @@ impl Canonical {
     }
 
     fn names(&self, kind: &str) -> Vec<&str> {
-        self.root.get(kind).and_then(Node::as_map).into_iter().flat_map(Map::keys).collect()
+        self.root
+            .get(kind)
+            .and_then(Node::as_map)
+            .into_iter()
+            .flat_map(Map::keys)
+            .collect()
     }
 }
 
@@ -95,13 +103,23 @@ pub(super) fn image_of(project: &str, name: &str, service: &Node) -> String {
 fn prune(project: &mut Map) {
     let mut used: BTreeSet<(&str, String)> = BTreeSet::new();
     for (_, _, service) in resources(project, "services") {
-        let names = |key| service.get(key).and_then(Node::as_map).into_iter().flat_map(Map::keys);
+        let names = |key| {
+            service
+                .get(key)
+                .and_then(Node::as_map)
+                .into_iter()
+                .flat_map(Map::keys)
+        };
         used.extend(names("networks").map(|name| ("networks", name.to_owned())));
         used.extend(names("models").map(|name| ("models", name.to_owned())));
         for key in ["volumes", "configs", "secrets"] {
             let build = service.get("build").and_then(|build| build.get(key));
             let lists = [service.get(key), build];
-            let items = lists.into_iter().flatten().filter_map(Node::as_list).flatten();
+            let items = lists
+                .into_iter()
+                .flatten()
+                .filter_map(Node::as_list)
+                .flatten();
             let sources = items.filter_map(|item| item.get_str("source"));
             used.extend(sources.map(|source| (key, source.to_owned())));
         }
@@ -138,17 +156,25 @@ fn tidy(node: &mut Node, path: Path<'_>) {
     });
 }
 
-#[expect(clippy::unnested_or_patterns, clippy::match_same_arms, reason = "a line for each place")]
+#[expect(
+    clippy::unnested_or_patterns,
+    clippy::match_same_arms,
+    reason = "a line for each place"
+)]
 fn is_meaningful(path: &[&str]) -> bool {
     match path {
         ["services"] => true,
         ["services", _] => true,
         ["networks" | "volumes" | "secrets" | "configs" | "models", _] => true,
         [_, _, "labels" | "driver_opts", _] => true,
+        ["networks", _, "enable_ipv4" | "enable_ipv6"] => true,
         ["services", _, rest @ ..] => matches!(
             rest,
             ["attach" | "init" | "command" | "entrypoint"]
-                | ["annotations" | "environment" | "models" | "networks" | "sysctls", _]
+                | [
+                    "annotations" | "environment" | "models" | "networks" | "sysctls",
+                    _
+                ]
                 | ["build", "args" | "labels" | "additional_contexts", _]
                 | ["deploy", "labels", _]
                 | ["depends_on", _]
@@ -188,9 +214,12 @@ fn sort(node: Node, path: Path<'_>) -> Node {
             }
             Value::Map(sorted)
         }
-        Value::List(items) => {
-            Value::List(items.into_iter().map(|item| sort(item, path.item())).collect())
-        }
+        Value::List(items) => Value::List(
+            items
+                .into_iter()
+                .map(|item| sort(item, path.item()))
+                .collect(),
+        ),
         other => other,
     };
     Node { value, ..node }
@@ -219,7 +248,10 @@ impl Serialize for Escaped<'_> {
                 Ok(value) => serializer.serialize_i64(value),
                 Err(_) => serializer.serialize_u64(u64::try_from(*value).unwrap_or(u64::MAX)),
             },
-            Value::Float(value) => serializer.serialize_f64(*value),
+            Value::Float(value) => match as_integer(*value) {
+                Some(integer) => serializer.serialize_i64(integer),
+                None => serializer.serialize_f64(*value),
+            },
             Value::Timestamp(text) | Value::String(text) => serializer.serialize_str(&escape(text)),
             Value::List(items) => serializer.collect_seq(items.iter().map(Escaped)),
             Value::Map(map) => {
@@ -293,8 +325,14 @@ fn float_yaml(number: f64) -> String {
         _ if number.is_nan() => ".nan".to_owned(),
         f64::INFINITY => ".inf".to_owned(),
         f64::NEG_INFINITY => "-.inf".to_owned(),
-        _ => format!("{number:?}"),
+        _ => as_integer(number).map_or_else(|| number.to_string(), |number| number.to_string()),
     }
+}
+
+/// A float without a fraction, which Compose prints as an integer.
+fn as_integer(number: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "checked")]
+    (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
 }
 
 /// Text of several lines as a literal block where YAML can, anything else as a scalar.

@@ -16,7 +16,13 @@ use super::{
 pub(super) fn check(project: &Map, disabled: &BTreeMap<String, Vec<String>>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (name, key, service) in resources(project, "services") {
-        let check = Check { project, disabled, name, key, service };
+        let check = Check {
+            project,
+            disabled,
+            name,
+            key,
+            service,
+        };
         check.all(&mut problems);
     }
     problems.extend(duplicate_container_names(project));
@@ -54,7 +60,10 @@ impl<'a> Check<'a> {
     }
 
     fn list(&self, key: &str) -> &'a [Node] {
-        self.service.get(key).and_then(Node::as_list).unwrap_or_default()
+        self.service
+            .get(key)
+            .and_then(Node::as_list)
+            .unwrap_or_default()
     }
 
     fn map(&self, key: &str) -> Option<&'a Map> {
@@ -62,11 +71,17 @@ impl<'a> Check<'a> {
     }
 
     fn key_of(&self, key: &str) -> Span {
-        self.service.as_map().and_then(|map| map.key_span(key)).unwrap_or(self.key)
+        self.service
+            .as_map()
+            .and_then(|map| map.key_span(key))
+            .unwrap_or(self.key)
     }
 
     fn image(&self) -> Option<Problem> {
-        let image = self.service.get_str("image").is_some_and(|image| !image.is_empty());
+        let image = self
+            .service
+            .get_str("image")
+            .is_some_and(|image| !image.is_empty());
         let has = |key| self.service.get(key).is_some();
         (!image && !has("build") && !has("provider")).then(|| {
             let message = format!("service `{}` has neither `image` nor `build`", self.name);
@@ -79,7 +94,10 @@ impl<'a> Check<'a> {
         let Some(networks) = self.map("networks") else {
             return Vec::new();
         };
-        let mode = self.service.get_str("network_mode").is_some_and(|mode| !mode.is_empty());
+        let mode = self
+            .service
+            .get_str("network_mode")
+            .is_some_and(|mode| !mode.is_empty());
         if mode && !networks.is_empty() {
             let message = format!("service `{name}` has both `network_mode` and `networks`");
             return vec![
@@ -103,7 +121,10 @@ impl<'a> Check<'a> {
         }
         let name = self.name;
         let message = format!("service `{name}` refers to undefined {what} `{reference}`");
-        let known = declared.into_iter().flat_map(Map::keys).filter(|key| *key != "default");
+        let known = declared
+            .into_iter()
+            .flat_map(Map::keys)
+            .filter(|key| *key != "default");
         let problem = Problem::error(span, message).suggest(reference, known);
         Some(match problem.help {
             Some(_) => problem,
@@ -129,7 +150,10 @@ impl<'a> Check<'a> {
                         "service `{name}` depends on service `{dependency}`, which is disabled"
                     ),
                 )
-                .help(format!("activate one of its profiles: `{}`", profiles.join("`, `"))),
+                .help(format!(
+                    "activate one of its profiles: `{}`",
+                    profiles.join("`, `")
+                )),
                 None => Problem::error(
                     entry.key,
                     format!("service `{name}` depends on undefined service `{dependency}`"),
@@ -142,7 +166,10 @@ impl<'a> Check<'a> {
     }
 
     fn volumes(&self) -> Vec<Problem> {
-        let volumes = self.list("volumes").iter().filter(|it| it.get_str("type") == Some("volume"));
+        let volumes = self
+            .list("volumes")
+            .iter()
+            .filter(|it| it.get_str("type") == Some("volume"));
         volumes
             .filter_map(|mount| mount.get("source"))
             .filter_map(|source| Some((source.as_str().filter(|it| !it.is_empty())?, source.span)))
@@ -154,8 +181,10 @@ impl<'a> Check<'a> {
         let grants = of.get(key).and_then(Node::as_list).unwrap_or_default();
         grants
             .iter()
-            .filter_map(|grant| grant.get("source"))
-            .filter_map(|source| self.undefined(what, kind, source.as_str()?, source.span))
+            .filter_map(|grant| {
+                let source = grant.get("source").unwrap_or(grant);
+                self.undefined(what, kind, source.as_str().unwrap_or_default(), source.span)
+            })
             .collect()
     }
 
@@ -168,7 +197,12 @@ impl<'a> Check<'a> {
 
     fn build(&self, build: &Node) -> Vec<Problem> {
         let name = self.name;
-        let place = |key| build.as_map().and_then(|map| map.key_span(key)).unwrap_or(self.key);
+        let place = |key| {
+            build
+                .as_map()
+                .and_then(|map| map.key_span(key))
+                .unwrap_or(self.key)
+        };
         let mut problems = Vec::new();
         let text = |key| build.get_str(key).filter(|text| !text.is_empty());
         if text("dockerfile").is_some() && text("dockerfile_inline").is_some() {
@@ -178,7 +212,10 @@ impl<'a> Check<'a> {
                     .and(place("dockerfile"), "the other one"),
             );
         }
-        let platforms = build.get("platforms").and_then(Node::as_list).unwrap_or_default();
+        let platforms = build
+            .get("platforms")
+            .and_then(Node::as_list)
+            .unwrap_or_default();
         if let Some(platform) = self.service.get_str("platform")
             && !platforms.is_empty()
             && !platforms.iter().any(|item| item.as_str() == Some(platform))
@@ -192,11 +229,25 @@ impl<'a> Check<'a> {
         }
         let contexts = build.get("additional_contexts").and_then(Node::as_map);
         for (_, entry) in contexts.into_iter().flat_map(Map::iter) {
-            let Some(service) = entry.node.as_str().and_then(|text| text.strip_prefix("service:"))
+            let Some(service) = entry
+                .node
+                .as_str()
+                .and_then(|text| text.strip_prefix("service:"))
             else {
                 continue;
             };
-            problems.extend(self.undefined("service", "services", service, entry.node.span));
+            let span = entry.node.span;
+            problems.extend(self.undefined("service", "services", service, span));
+            let other = self
+                .project
+                .get("services")
+                .and_then(|services| services.get(service));
+            if other.is_some_and(|other| other.get("build").is_none()) {
+                let message = format!(
+                    "service `{name}` builds upon service `{service}`, which is not built itself"
+                );
+                problems.push(Problem::error(span, message));
+            }
         }
         problems
     }
@@ -212,26 +263,48 @@ impl<'a> Check<'a> {
         })
     }
 
-    /// Settings that exist in a service and in its `deploy` must agree.
+    /// Settings that exist in a service and in its `deploy` must agree. Where limits
+    /// or reservations are given at all, Compose takes a missing one for 0.
     fn distinct_values(&self) -> Vec<Problem> {
-        const TWINS: [(&str, &[&str]); 5] = [
-            ("scale", &["replicas"]),
-            ("cpus", &["resources", "limits", "cpus"]),
-            ("mem_limit", &["resources", "limits", "memory"]),
-            ("mem_reservation", &["resources", "reservations", "memory"]),
-            ("pids_limit", &["resources", "limits", "pids"]),
+        const TWINS: [(&str, &str, &str); 4] = [
+            ("cpus", "limits", "cpus"),
+            ("mem_limit", "limits", "memory"),
+            ("mem_reservation", "reservations", "memory"),
+            ("pids_limit", "limits", "pids"),
         ];
+        let deploy = self.service.get("deploy");
+        let differ = |key: &str, own: &Node, path: &str, other: Span| {
+            let message = format!(
+                "`{key}` and `deploy.{path}` of service `{}` differ",
+                self.name
+            );
+            Problem::error(own.span, message).and(other, "the other value")
+        };
         let mut problems = Vec::new();
-        for (key, path) in TWINS {
-            let deploy = self.service.get("deploy");
-            let twin = path.iter().try_fold(deploy, |node, key| Some(node?.get(key)));
-            if let (Some(own), Some(twin)) = (self.service.get(key), twin.flatten())
-                && differ(own, twin)
-            {
-                let path = path.join(".");
-                let message =
-                    format!("`{key}` and `deploy.{path}` of service `{}` differ", self.name);
-                problems.push(Problem::error(own.span, message).and(twin.span, "the other value"));
+        if let Some(own) = self.service.get("scale")
+            && let Some(replicas) = deploy.and_then(|deploy| deploy.get("replicas"))
+            && number(own) != number(replicas)
+        {
+            problems.push(differ("scale", own, "replicas", replicas.span));
+        }
+        for (key, group, twin_key) in TWINS {
+            let Some(own) = self.service.get(key) else {
+                continue;
+            };
+            let resources = deploy.and_then(|deploy| deploy.get("resources"));
+            let Some(group_node) = resources.and_then(|it| it.get(group)) else {
+                continue;
+            };
+            let twin = group_node.get(twin_key);
+            let value = number(own).unwrap_or_default();
+            if value != 0.0 && value != twin.and_then(number).unwrap_or_default() {
+                let place = twin.map_or(group_node.span, |twin| twin.span);
+                problems.push(differ(
+                    key,
+                    own,
+                    &format!("resources.{group}.{twin_key}"),
+                    place,
+                ));
             }
         }
         problems.extend(self.unique_container());
@@ -240,9 +313,15 @@ impl<'a> Check<'a> {
 
     fn unique_container(&self) -> Option<Problem> {
         let name = self.service.get("container_name")?;
-        let replicas = self.service.get("deploy").and_then(|deploy| deploy.get("replicas"));
+        let replicas = self
+            .service
+            .get("deploy")
+            .and_then(|deploy| deploy.get("replicas"));
         let scale = self.service.get("scale").or(replicas)?;
-        let many = scale.to_text()?.parse::<f64>().is_ok_and(|scale| scale > 1.0);
+        let many = scale
+            .to_text()?
+            .parse::<f64>()
+            .is_ok_and(|scale| scale > 1.0);
         many.then(|| {
             let service = self.name;
             let message =
@@ -260,7 +339,11 @@ impl<'a> Check<'a> {
         });
         let volumes = self.list("volumes").iter().filter_map(|mount| {
             let target = mount.get("target")?;
-            let span = if target.span == Span::NONE { mount.span } else { target.span };
+            let span = if target.span == Span::NONE {
+                mount.span
+            } else {
+                target.span
+            };
             Some((target.as_str()?.to_owned(), span))
         });
         let mut seen = HashMap::new();
@@ -277,21 +360,19 @@ impl<'a> Check<'a> {
             let action = rule.get_str("action")?;
             let needs_target = !matches!(action, "rebuild" | "restart");
             (needs_target && rule.get_str("target").is_none_or(str::is_empty)).then(|| {
-                let message =
-                    format!("`develop.watch` of service `{}` needs a `target`", self.name);
+                let message = format!(
+                    "`develop.watch` of service `{}` needs a `target`",
+                    self.name
+                );
                 Problem::error(rule.span, message)
             })
         })
     }
 }
 
-fn differ(a: &Node, b: &Node) -> bool {
-    let number = |node: &Node| node.to_text().and_then(|text| text.parse::<f64>().ok());
-    match (number(a), number(b)) {
-        #[expect(clippy::float_cmp, reason = "both were read from text")]
-        (Some(a), Some(b)) => a != b,
-        _ => a != b,
-    }
+/// A number, or a size, which is a string.
+fn number(node: &Node) -> Option<f64> {
+    node.to_text()?.parse().ok()
 }
 
 fn duplicate_container_names(project: &Map) -> Option<Problem> {
@@ -309,7 +390,11 @@ fn duplicate_container_names(project: &Map) -> Option<Problem> {
 /// The first dependency cycle, named in the order of the dependencies.
 fn cycle(project: &Map) -> Option<Problem> {
     let services = project.get("services")?.as_map()?;
-    let mut search = CycleSearch { services, done: HashMap::new(), trail: Vec::new() };
+    let mut search = CycleSearch {
+        services,
+        done: HashMap::new(),
+        trail: Vec::new(),
+    };
     services.keys().find_map(|name| search.visit(name))
 }
 
@@ -350,7 +435,10 @@ impl<'a> CycleSearch<'a> {
     }
 
     fn dependencies(&self, name: &str) -> Vec<(&'a str, Span)> {
-        let dependencies = self.services.get(name).and_then(|it| it.get("depends_on")?.as_map());
+        let dependencies = self
+            .services
+            .get(name)
+            .and_then(|it| it.get("depends_on")?.as_map());
         let mut list: Vec<_> = dependencies
             .into_iter()
             .flat_map(Map::iter)
@@ -363,8 +451,15 @@ impl<'a> CycleSearch<'a> {
     }
 
     fn report(&self, back_to: &str, span: Span) -> Problem {
-        let start = self.trail.iter().position(|(name, _)| *name == back_to).unwrap_or(0);
-        let names = self.trail[start..].iter().map(|(name, _)| *name).chain([back_to]);
+        let start = self
+            .trail
+            .iter()
+            .position(|(name, _)| *name == back_to)
+            .unwrap_or(0);
+        let names = self.trail[start..]
+            .iter()
+            .map(|(name, _)| *name)
+            .chain([back_to]);
         let names: Vec<_> = names.collect();
         Problem::error(span, format!("dependency cycle: {}", names.join(" -> ")))
             .label("closes the cycle")

@@ -27,7 +27,9 @@ pub(super) fn apply(document: &mut Map) {
             set_if_missing(port, "mode", "ingress");
         }
         items_mut(service, "gpus").for_each(default_device_count);
-        let resources = service.get_mut("deploy").and_then(|deploy| deploy.get_mut("resources"));
+        let resources = service
+            .get_mut("deploy")
+            .and_then(|deploy| deploy.get_mut("resources"));
         if let Some(reservations) = resources.and_then(|it| it.get_mut("reservations")) {
             items_mut(reservations, "devices").for_each(default_device_count);
         }
@@ -51,18 +53,23 @@ fn set_if_missing(map: &mut Map, key: &str, value: &str) {
 
 fn each_mut(document: &mut Map, kind: &str, mut change: impl FnMut(&mut Node)) {
     if let Some(Value::Map(resources)) = document.get_mut(kind).map(|node| &mut node.value) {
-        resources.iter_mut().for_each(|(_, entry)| change(&mut entry.node));
+        resources
+            .iter_mut()
+            .for_each(|(_, entry)| change(&mut entry.node));
     }
 }
 
 fn items_mut<'a>(node: &'a mut Node, key: &str) -> impl Iterator<Item = &'a mut Node> {
-    node.get_mut(key).and_then(Node::as_list_mut).into_iter().flatten()
+    node.get_mut(key)
+        .and_then(Node::as_list_mut)
+        .into_iter()
+        .flatten()
 }
 
 /// Checks what can be said about each resource by itself.
 pub(super) fn check(document: &Map) -> Result<(), Problem> {
     for (name, key, volume) in resources(document, "volumes") {
-        check_external("volumes", name, key, volume)?;
+        check_external(name, key, volume)?;
     }
     for (kind, sources) in [
         ("configs", &["file", "environment", "content"][..]),
@@ -73,18 +80,69 @@ pub(super) fn check(document: &Map) -> Result<(), Problem> {
         }
     }
     for (name, _, service) in resources(document, "services") {
-        for port in service.get("ports").and_then(Node::as_list).unwrap_or_default() {
-            check_address(name, port)?;
+        check_service(name, service)?;
+    }
+    Ok(())
+}
+
+fn check_service(name: &str, service: &Node) -> Result<(), Problem> {
+    for port in items(service.get("ports")) {
+        check_address(name, port)?;
+    }
+    for request in device_requests(service) {
+        check_device_request(name, request)?;
+    }
+    for mount in items(service.get("volumes")) {
+        if mount.get_str("type") == Some("bind") && mount.get("source").is_none() {
+            let message = format!("a bind mount of service `{name}` needs a `source`");
+            return Err(Problem::error(mount.span, message));
         }
-        for request in device_requests(service) {
-            check_device_request(name, request)?;
+    }
+    for rule in items(
+        service
+            .get("develop")
+            .and_then(|develop| develop.get("watch")),
+    ) {
+        if let Some(path) = rule.get("path").filter(|path| path.as_str() == Some("")) {
+            return Err(Problem::error(path.span, "a path to watch is empty"));
+        }
+    }
+    let arguments = service.get("build").and_then(|build| build.get("args"));
+    for variable in items(service.get("environment")).chain(items(arguments)) {
+        check_variable(variable)?;
+    }
+    let replicas = service
+        .get("deploy")
+        .and_then(|deploy| deploy.get("replicas"));
+    for count in [service.get("scale"), replicas].into_iter().flatten() {
+        if matches!(count.value, Value::Int(..0)) {
+            let message = format!("service `{name}` cannot have less than no containers");
+            return Err(Problem::error(count.span, message));
         }
     }
     Ok(())
 }
 
+/// An item of a list of `NAME=value`. A space before the `=` is never meant.
+fn check_variable(item: &Node) -> Result<(), Problem> {
+    let text = item.as_str().unwrap_or_default();
+    let name = text.split_once('=').map_or(text, |(name, _)| name);
+    if !name.ends_with(char::is_whitespace) {
+        return Ok(());
+    }
+    let name = name.trim_end();
+    Err(Problem::error(
+        item.span,
+        format!("there is a space behind the variable `{name}`"),
+    ))
+}
+
+fn items(node: Option<&Node>) -> impl Iterator<Item = &Node> {
+    node.and_then(Node::as_list).unwrap_or_default().iter()
+}
+
 /// What is external is defined elsewhere.
-fn check_external(kind: &str, name: &str, key: Span, resource: &Node) -> Result<(), Problem> {
+fn check_external(name: &str, key: Span, resource: &Node) -> Result<(), Problem> {
     let Some(map) = resource.as_map().filter(|_| is_external(resource)) else {
         return Ok(());
     };
@@ -92,7 +150,7 @@ fn check_external(kind: &str, name: &str, key: Span, resource: &Node) -> Result<
     match map.iter().find(|(key, _)| !allowed(key)) {
         None => Ok(()),
         Some((other, entry)) => {
-            let message = format!("`{kind}.{name}` is external and cannot have `{other}`");
+            let message = format!("`volumes.{name}` is external and cannot have `{other}`");
             Err(Problem::error(entry.key, message).and(key, "external"))
         }
     }
@@ -110,17 +168,22 @@ fn check_source(
     resource: &Node,
     sources: &[&str],
 ) -> Result<(), Problem> {
-    let given: Vec<_> =
-        sources.iter().copied().filter(|source| resource.get(source).is_some()).collect();
+    let given: Vec<_> = sources
+        .iter()
+        .copied()
+        .filter(|source| resource.get(source).is_some())
+        .collect();
     if is_external(resource) {
-        return check_external(kind, name, key, resource);
+        return Ok(());
     }
     match given[..] {
         [_] => Ok(()),
-        [] if resource.get("driver").is_some() => Ok(()),
         [] => {
             let list = sources.join("`, `");
-            Err(Problem::error(key, format!("`{kind}.{name}` needs one of `{list}`")))
+            Err(Problem::error(
+                key,
+                format!("`{kind}.{name}` needs one of `{list}`"),
+            ))
         }
         [first, second, ..] => {
             let place = |key| resource.as_map().and_then(|map| map.key_span(key));
@@ -157,7 +220,7 @@ fn device_requests(service: &Node) -> impl Iterator<Item = &Node> {
     let reserved = service
         .get("deploy")
         .and_then(|deploy| deploy.get("resources")?.get("reservations")?.get("devices"));
-    [service.get("gpus"), reserved].into_iter().flatten().filter_map(Node::as_list).flatten()
+    items(service.get("gpus")).chain(items(reserved))
 }
 
 /// Name, place of the key and value of every resource of a kind.
@@ -166,5 +229,7 @@ pub(super) fn resources<'a>(
     kind: &str,
 ) -> impl Iterator<Item = (&'a str, Span, &'a Node)> {
     let map = document.get(kind).and_then(Node::as_map);
-    map.into_iter().flat_map(Map::iter).map(|(name, entry)| (name, entry.key, &entry.node))
+    map.into_iter()
+        .flat_map(Map::iter)
+        .map(|(name, entry)| (name, entry.key, &entry.node))
 }

@@ -93,7 +93,11 @@ pub enum Color {
 
 impl Label {
     fn snippet(&self, primary: bool) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
-        let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let kind = if primary {
+            AnnotationKind::Primary
+        } else {
+            AnnotationKind::Context
+        };
         let start = byte_index(&self.source, self.column - 1 - self.offset);
         let end = byte_index(&self.source, self.column - 1 - self.offset + self.length);
         Snippet::source(self.source.as_str())
@@ -110,7 +114,9 @@ impl Label {
         let start = floor_char_boundary(content, span.start as usize);
         let end = floor_char_boundary(content, span.end as usize).max(start);
         let line_start = content[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = content[start..].find('\n').map_or(content.len(), |at| start + at);
+        let line_end = content[start..]
+            .find('\n')
+            .map_or(content.len(), |at| start + at);
         let line = content[line_start..line_end].trim_end_matches('\r');
         let end = end.min(line_start + line.len()).max(start);
 
@@ -133,7 +139,9 @@ impl Label {
 }
 
 fn byte_index(text: &str, chars: usize) -> usize {
-    text.char_indices().nth(chars).map_or(text.len(), |(index, _)| index)
+    text.char_indices()
+        .nth(chars)
+        .map_or(text.len(), |(index, _)| index)
 }
 
 fn floor_char_boundary(text: &str, index: usize) -> usize {
@@ -164,7 +172,10 @@ impl Problem {
     }
 
     pub fn warning(span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(span, message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(span, message)
+        }
     }
 
     /// Says something about the main place, beside the caret.

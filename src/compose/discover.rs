@@ -14,8 +14,12 @@ use super::{
 };
 use crate::spec::{InvalidName, SessionName};
 
-const FILE_NAMES: [&str; 4] =
-    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+const FILE_NAMES: [&str; 4] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yml",
+    "docker-compose.yaml",
+];
 const OVERRIDE_NAMES: [&str; 4] = [
     "compose.override.yml",
     "compose.override.yaml",
@@ -62,13 +66,27 @@ pub(super) fn discover(
     let name = name(options, &files, &directory, &environment, context)?;
     environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.as_str().to_owned());
     let profiles = profiles(options, &environment);
-    Ok(Setting { files, directory, name, environment, profiles })
+    Ok(Setting {
+        files,
+        directory,
+        name,
+        environment,
+        profiles,
+    })
 }
 
 fn input(path: &FilePath, options: &LoadOptions) -> Input {
     let stdin = path == FilePath::new("-");
-    let absolute = if stdin { path.to_owned() } else { from_working_dir(path, options) };
-    Input { path: absolute, shown: path.to_owned(), reference: None }
+    let absolute = if stdin {
+        path.to_owned()
+    } else {
+        from_working_dir(path, options)
+    };
+    Input {
+        path: absolute,
+        shown: path.to_owned(),
+        reference: None,
+    }
 }
 
 fn from_working_dir(path: &FilePath, options: &LoadOptions) -> PathBuf {
@@ -81,11 +99,15 @@ fn given_files(files: &[PathBuf], options: &LoadOptions) -> Vec<Input> {
 
 /// The files that `COMPOSE_FILE` lists.
 fn listed_files(environment: &Environment, options: &LoadOptions) -> Vec<Input> {
-    let separator = environment.get("COMPOSE_PATH_SEPARATOR").filter(|it| !it.is_empty());
+    let separator = environment
+        .get("COMPOSE_PATH_SEPARATOR")
+        .filter(|it| !it.is_empty());
     let separator = separator.map_or(":", String::as_str);
     let list = environment.get("COMPOSE_FILE").map_or("", String::as_str);
     let paths = list.split(separator).filter(|path| !path.is_empty());
-    paths.map(|path| input(FilePath::new(path), options)).collect()
+    paths
+        .map(|path| input(FilePath::new(path), options))
+        .collect()
 }
 
 /// The Compose file of the nearest directory that has one, and its override file.
@@ -97,17 +119,26 @@ fn default_files(start: &FilePath, context: &mut Context<'_>) -> Result<Vec<Inpu
         let over = first_of(&OVERRIDE_NAMES, directory, context);
         let show = |path: PathBuf| {
             let shown = path.strip_prefix(start).unwrap_or(&path).to_owned();
-            Input { path, shown, reference: None }
+            Input {
+                path,
+                shown,
+                reference: None,
+            }
         };
         return Ok([Some(file), over].into_iter().flatten().map(show).collect());
     }
-    Err(LoadError::NotFound { directory: start.to_owned() }.into())
+    Err(LoadError::NotFound {
+        directory: start.to_owned(),
+    }
+    .into())
 }
 
 /// The first of several names that is there. More than one is worth a warning.
 fn first_of(names: &[&str], directory: &FilePath, context: &mut Context<'_>) -> Option<PathBuf> {
-    let there: Vec<_> =
-        names.iter().filter(|name| context.source.is_file(&directory.join(name))).collect();
+    let there: Vec<_> = names
+        .iter()
+        .filter(|name| context.source.is_file(&directory.join(name)))
+        .collect();
     if let [used, ignored, ..] = there[..] {
         let message = format!("both `{used}` and `{ignored}` are there; `{used}` is used");
         context.warn(Problem::warning(Span::NONE, message));
@@ -133,8 +164,14 @@ fn read_env_files(
 ) -> Result<(), Failure> {
     let mut files = options.env_files.clone();
     if files.is_empty() {
-        let list = environment.get("COMPOSE_ENV_FILES").map_or("", String::as_str);
-        files.extend(list.split(',').filter(|path| !path.is_empty()).map(PathBuf::from));
+        let list = environment
+            .get("COMPOSE_ENV_FILES")
+            .map_or("", String::as_str);
+        files.extend(
+            list.split(',')
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+        );
     }
     if files.is_empty() {
         let disabled = environment.get("COMPOSE_DISABLE_ENV_FILE");
@@ -144,26 +181,23 @@ fn read_env_files(
             files.push(default);
         }
     }
-    // A later file wins over an earlier one, and the environment over all of them.
-    let mut variables = Environment::new();
-    for file in files {
-        let path = from_working_dir(&file, options);
-        let lookup = |name: &str| environment.get(name).or_else(|| variables.get(name)).cloned();
-        let said = context.parse_env_file(&path, "env file", None, &lookup)?;
-        variables.extend(said);
-    }
-    for (name, value) in variables {
-        environment.entry(name).or_insert(value);
-    }
-    Ok(())
+    let paths = files
+        .iter()
+        .map(|file| (from_working_dir(file, options), None));
+    context.read_env_files(paths, environment)
 }
 
 fn profiles(options: &LoadOptions, environment: &Environment) -> Vec<String> {
     if !options.profiles.is_empty() {
         return options.profiles.clone();
     }
-    let list = environment.get("COMPOSE_PROFILES").map_or("", String::as_str);
-    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let list = environment
+        .get("COMPOSE_PROFILES")
+        .map_or("", String::as_str);
+    let names = list
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
     names.map(str::to_owned).collect()
 }
 
@@ -176,15 +210,19 @@ fn name(
     environment: &Environment,
     context: &mut Context<'_>,
 ) -> Result<SessionName, Failure> {
-    let given = options.project_name.as_ref().or_else(|| environment.get("COMPOSE_PROJECT_NAME"));
+    let given = options
+        .project_name
+        .as_ref()
+        .or_else(|| environment.get("COMPOSE_PROJECT_NAME"));
     if let Some(name) = given.filter(|name| !name.is_empty()) {
         return Ok(name.parse().map_err(|error| illegal_name(&error))?);
     }
     let mut named: Option<Node> = None;
     for file in files {
         for document in context.documents(file)?.iter() {
-            let name =
-                document.get("name").filter(|name| name.as_str().is_some_and(|it| !it.is_empty()));
+            let name = document
+                .get("name")
+                .filter(|name| name.as_str().is_some_and(|it| !it.is_empty()));
             named = name.cloned().or(named);
         }
     }

@@ -27,7 +27,13 @@ pub(super) fn parse(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Variables, Vec<String>), EnvError> {
-    let mut parser = Parser { text, at: 0, lookup, variables: Variables::new(), unset: Vec::new() };
+    let mut parser = Parser {
+        text,
+        at: 0,
+        lookup,
+        variables: Variables::new(),
+        unset: Vec::new(),
+    };
     if text.starts_with('\u{feff}') {
         parser.at = '\u{feff}'.len_utf8();
     }
@@ -48,7 +54,9 @@ pub(super) fn parse_raw(
     for line in text.split_inclusive('\n') {
         let range = start..start + line.trim_end_matches(['\r', '\n']).len();
         start += line.len();
-        let line = text[range.clone()].trim_start_matches('\u{feff}').trim_start();
+        let line = text[range.clone()]
+            .trim_start_matches('\u{feff}')
+            .trim_start();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -57,7 +65,10 @@ pub(super) fn parse_raw(
             None => (line, lookup(line)),
         };
         if name.is_empty() {
-            return Err(EnvError { message: "a variable without a name".to_owned(), range });
+            return Err(EnvError {
+                message: "a variable without a name".to_owned(),
+                range,
+            });
         }
         if name.contains(char::is_whitespace) {
             let message = format!("the name `{name}` contains a space");
@@ -84,8 +95,13 @@ impl<'a> Parser<'a> {
     }
 
     fn error(&self, from: usize, message: String) -> EnvError {
-        let end = self.text[from..].find('\n').map_or(self.text.len(), |found| from + found);
-        EnvError { message, range: from..end }
+        let end = self.text[from..]
+            .find('\n')
+            .map_or(self.text.len(), |found| from + found);
+        EnvError {
+            message,
+            range: from..end,
+        }
     }
 
     /// Skips blank lines and comments; false at the end of the file.
@@ -255,7 +271,9 @@ fn unescape(text: &str) -> String {
 fn octal(text: &str) -> Option<char> {
     let digits = text.get(2..5).filter(|_| text.starts_with("\\0"))?;
     let octal = digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-    octal.then(|| u8::from_str_radix(digits, 8).ok().map(char::from)).flatten()
+    octal
+        .then(|| u8::from_str_radix(digits, 8).ok().map(char::from))
+        .flatten()
 }
 
 #[cfg(test)]
@@ -308,7 +326,10 @@ mod tests {
 
     #[test]
     fn quotes_decide_what_is_expanded() {
-        check("A='$SET'\nB=\"$SET\"\nC=$SET", &[("A", "$SET"), ("B", "val"), ("C", "val")]);
+        check(
+            "A='$SET'\nB=\"$SET\"\nC=$SET",
+            &[("A", "$SET"), ("B", "val"), ("C", "val")],
+        );
         check(r#"A="a\nb\tc" "#, &[("A", "a\nb\tc")]);
         check(r"A='a\nb'", &[("A", r"a\nb")]);
         check(r"A=a\nb", &[("A", r"a\nb")]);
@@ -320,7 +341,10 @@ mod tests {
 
     #[test]
     fn templates_see_the_environment_before_the_lines_above() {
-        check("OS=file\nA=$OS\nB=$A-${UN:-d}", &[("OS", "file"), ("A", "os"), ("B", "os-d")]);
+        check(
+            "OS=file\nA=$OS\nB=$A-${UN:-d}",
+            &[("OS", "file"), ("A", "os"), ("B", "os-d")],
+        );
         let (_, unset) = parse("A=$UN", &lookup).unwrap();
         assert_eq!(unset, ["UN"]);
     }
@@ -331,11 +355,18 @@ mod tests {
             ("A=1\nA b=1", 4..9, "the name `A b` contains a space"),
             ("A!=1", 0..4, "`!` is not allowed in a name"),
             ("A=\"x\nB=2", 2..4, "a quoted value is never closed"),
-            ("A=${UN:?bad}", 2..12, "the required variable `UN` is not set: bad"),
+            (
+                "A=${UN:?bad}",
+                2..12,
+                "the required variable `UN` is not set: bad",
+            ),
             ("A=${", 2..4, "`${` is not a valid template"),
         ];
         for (text, range, message) in cases {
-            let expected = EnvError { message: message.to_owned(), range };
+            let expected = EnvError {
+                message: message.to_owned(),
+                range,
+            };
             assert_eq!(parse(text, &lookup), Err(expected), "{text:?}");
         }
     }
@@ -344,8 +375,19 @@ mod tests {
     fn raw_values_are_taken_as_they_are() {
         let text = "#c\nA=\"x\" # y\r\n  B=$SET\nSET\nUN\nC= x";
         let variables = parse_raw(text, &lookup).unwrap();
-        let variables: Vec<_> = variables.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        assert_eq!(variables, [("A", "\"x\" # y"), ("B", "$SET"), ("SET", "val"), ("C", " x")]);
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        assert_eq!(
+            variables,
+            [
+                ("A", "\"x\" # y"),
+                ("B", "$SET"),
+                ("SET", "val"),
+                ("C", " x")
+            ]
+        );
         assert!(parse_raw("A =1", &lookup).is_err() && parse_raw("=1", &lookup).is_err());
     }
 

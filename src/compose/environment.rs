@@ -25,7 +25,8 @@ pub(super) fn read_files(
             let mut variables = Variables::new();
             for file in files.as_list().unwrap_or_default() {
                 let own = service.get("environment").and_then(Node::as_map);
-                variables.extend(read_env_file(file, environment, own, context)?);
+                let said = read_env_file(file, environment, own, &variables, context)?;
+                variables.extend(said);
             }
             lay_under(service, "environment", variables, files.span);
         }
@@ -52,6 +53,7 @@ fn read_env_file(
     file: &Node,
     environment: &Environment,
     own: Option<&Map>,
+    earlier: &Variables,
     context: &mut Context<'_>,
 ) -> Result<Variables, Failure> {
     let place = file.get("path").map_or(file.span, |path| path.span);
@@ -62,7 +64,11 @@ fn read_env_file(
     }
     let lookup = |name: &str| {
         let own = || own?.get(name)?.as_str().map(str::to_owned);
-        environment.get(name).cloned().or_else(own)
+        environment
+            .get(name)
+            .cloned()
+            .or_else(own)
+            .or_else(|| earlier.get(name).cloned())
     };
     match file.get("format") {
         None => context.parse_env_file(path, "env file", Some(place), &lookup),
@@ -73,7 +79,9 @@ fn read_env_file(
         Some(format) => {
             let name = format.as_str().unwrap_or_default();
             let message = format!("unknown format `{name}` of an env file");
-            Err(Problem::error(format.span, message).help("leave it out, or write `raw`").into())
+            Err(Problem::error(format.span, message)
+                .help("leave it out, or write `raw`")
+                .into())
         }
     }
 }

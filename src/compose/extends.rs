@@ -7,7 +7,7 @@ use super::{
     diagnostic::Problem,
     load::{Context, Failure, Scope, load_raw},
     merge::merge_at,
-    node::{Map, Node, Path, Span, Value},
+    node::{Map, Node, Path, Span, Tag, Value},
     paths,
     source::join,
 };
@@ -19,13 +19,22 @@ pub(super) fn apply(
     scope: &Scope,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
+    let key = document.key_span("services").unwrap_or(Span::NONE);
     let Some(services) = document.get_mut("services") else {
         return Ok(());
     };
-    let Value::Map(map) = &services.value else {
+    if services.tag == Tag::Reset {
         return Ok(());
+    }
+    let Value::Map(map) = &services.value else {
+        let found = services.value.describe();
+        let message = format!("`services` must be a mapping, not {found}");
+        return Err(Problem::error(key, message).into());
     };
-    let family = Rc::new(Family { file: file.to_owned(), services: map.clone() });
+    let family = Rc::new(Family {
+        file: file.to_owned(),
+        services: map.clone(),
+    });
     let names: Vec<_> = map.keys().map(str::to_owned).collect();
     for name in names {
         let resolved = resolve(&name, &family, &mut Vec::new(), scope, context)?;
@@ -90,7 +99,11 @@ fn resolve(
     let Some(reference) = Reference::of(service) else {
         return Ok(None);
     };
-    trail.push(Step { file: family.file.clone(), service: name.to_owned(), span: reference.span });
+    trail.push(Step {
+        file: family.file.clone(),
+        service: name.to_owned(),
+        span: reference.span,
+    });
     let base_family = match &reference.file {
         Some(file) => other_file(file, reference.file_span, scope, context)?,
         None => Rc::clone(family),
@@ -130,7 +143,10 @@ fn other_file(
         Some(Value::Map(services)) => services,
         _ => Map::default(),
     };
-    Ok(Rc::new(Family { file: path, services }))
+    Ok(Rc::new(Family {
+        file: path,
+        services,
+    }))
 }
 
 fn unknown_base(name: &str, reference: &Reference, family: &Family) -> Problem {
@@ -149,12 +165,17 @@ fn check_cycle(
     reference: &Reference,
 ) -> Result<(), Problem> {
     let next = &reference.service;
-    let Some(first) = trail.iter().position(|step| step.file == file && step.service == *next)
+    let Some(first) = trail
+        .iter()
+        .position(|step| step.file == file && step.service == *next)
     else {
         return Ok(());
     };
     let names = trail[first..].iter().map(|step| step.service.as_str());
     let cycle: Vec<_> = names.chain([next.as_str()]).collect();
-    let message = format!("services extend each other in a cycle: {}", cycle.join(" -> "));
+    let message = format!(
+        "services extend each other in a cycle: {}",
+        cycle.join(" -> ")
+    );
     Err(Problem::error(trail[first].span, message))
 }

@@ -47,7 +47,11 @@ pub(super) fn top_level(
             }
         }
     }
-    Ok(Extension { workers, env, subnets })
+    Ok(Extension {
+        workers,
+        env,
+        subnets,
+    })
 }
 
 /// Reads the extension of a service.
@@ -59,9 +63,14 @@ pub(super) fn of_service(node: &Node) -> Result<Option<Ready>, Problem> {
 
 fn workers(node: &Node) -> Result<u32, Problem> {
     let number = integer(node).filter(|number| (1..=MAX_WORKERS).contains(number));
-    number.and_then(|number| u32::try_from(number).ok()).ok_or_else(|| {
-        Problem::error(node.span, format!("`x-stackrun.workers` must be from 1 to {MAX_WORKERS}"))
-    })
+    number
+        .and_then(|number| u32::try_from(number).ok())
+        .ok_or_else(|| {
+            Problem::error(
+                node.span,
+                format!("`x-stackrun.workers` must be from 1 to {MAX_WORKERS}"),
+            )
+        })
 }
 
 fn subnets(node: &Node) -> Result<SubnetPool, Problem> {
@@ -75,10 +84,13 @@ fn subnets(node: &Node) -> Result<SubnetPool, Problem> {
     };
     if range.prefix_len() > LONGEST_PREFIX {
         let message = format!("`{range}` is too small for the network of a worker");
-        return Err(Problem::error(node.span, message)
-            .help(format!("a prefix of at most {LONGEST_PREFIX} bits is needed")));
+        return Err(Problem::error(node.span, message).help(format!(
+            "a prefix of at most {LONGEST_PREFIX} bits is needed"
+        )));
     }
-    Ok(SubnetPool { range: range.trunc() })
+    Ok(SubnetPool {
+        range: range.trunc(),
+    })
 }
 
 /// `service` or `service:port`; `None` for a service whose profiles are not active.
@@ -109,18 +121,25 @@ fn address(
         return Ok(None);
     }
     if !services.enabled.contains(&name) {
-        return Err(Problem::error(node.span, format!("there is no service `{name}`"))
-            .suggest(name, services.enabled.iter().copied()));
+        return Err(
+            Problem::error(node.span, format!("there is no service `{name}`"))
+                .suggest(name, services.enabled.iter().copied()),
+        );
     }
-    let service: ServiceName =
-        name.parse().map_err(|_| Problem::error(node.span, "not a service name"))?;
+    let service: ServiceName = name
+        .parse()
+        .map_err(|_| Problem::error(node.span, "not a service name"))?;
     Ok(Some(AddressRef { service, port }))
 }
 
 fn ready(node: &Node) -> Result<Ready, Problem> {
     const PROBES: [&str; 4] = ["http", "tcp", "exec", "log"];
     let map = mapping(node, "x-stackrun.ready")?;
-    known_keys(map, "x-stackrun.ready", &["http", "tcp", "exec", "log", "timeout"])?;
+    known_keys(
+        map,
+        "x-stackrun.ready",
+        &["http", "tcp", "exec", "log", "timeout"],
+    )?;
     let timeout = match map.get("timeout") {
         None => None,
         Some(node) => {
@@ -166,14 +185,20 @@ fn http(node: &Node) -> Result<Probe, Problem> {
         })?;
         options = Some(map);
     }
-    let text = path.as_str().filter(|path| path.starts_with('/')).ok_or_else(|| {
-        Problem::error(path.span, "the path of an HTTP probe must start with `/`")
-    })?;
+    let text = path
+        .as_str()
+        .filter(|path| path.starts_with('/'))
+        .ok_or_else(|| {
+            Problem::error(path.span, "the path of an HTTP probe must start with `/`")
+        })?;
     let option = |key| options.and_then(|map| map.get(key));
     Ok(Probe::Http {
         path: text.to_owned(),
         port: option("port").map(port).transpose()?,
-        expect: option("status").map(status).transpose()?.map_or(Expect::Success, Expect::Status),
+        expect: option("status")
+            .map(status)
+            .transpose()?
+            .map_or(Expect::Success, Expect::Status),
     })
 }
 
@@ -182,34 +207,53 @@ fn tcp(node: &Node) -> Result<Probe, Problem> {
         Value::Null => Ok(Probe::Tcp { port: None }),
         Value::Map(map) => {
             known_keys(map, "tcp", &["port"])?;
-            Ok(Probe::Tcp { port: map.get("port").map(port).transpose()? })
+            Ok(Probe::Tcp {
+                port: map.get("port").map(port).transpose()?,
+            })
         }
-        _ => Ok(Probe::Tcp { port: Some(port(node)?) }),
+        _ => Ok(Probe::Tcp {
+            port: Some(port(node)?),
+        }),
     }
 }
 
 fn exec(node: &Node) -> Result<Probe, Problem> {
-    let wrong =
-        || Problem::error(node.span, "`exec` must be a program and its arguments, as a list");
+    let wrong = || {
+        Problem::error(
+            node.span,
+            "`exec` must be a program and its arguments, as a list",
+        )
+    };
     let command = match &node.value {
         Value::String(line) => shell::split(line),
         Value::List(items) => items.iter().map(Node::to_text).collect(),
         _ => None,
     };
-    let command = command.filter(|command| !command.is_empty()).ok_or_else(wrong)?;
+    let command = command
+        .filter(|command| !command.is_empty())
+        .ok_or_else(wrong)?;
     Ok(Probe::Exec { command })
 }
 
 /// The expression is compiled here, so that a mistake is found where it was made.
 fn log(node: &Node) -> Result<Probe, Problem> {
     let Some(pattern) = node.as_str() else {
-        return Err(Problem::error(node.span, "`log` must be a regular expression"));
+        return Err(Problem::error(
+            node.span,
+            "`log` must be a regular expression",
+        ));
     };
     match regex::Regex::new(pattern) {
-        Ok(_) => Ok(Probe::Log { pattern: pattern.to_owned() }),
+        Ok(_) => Ok(Probe::Log {
+            pattern: pattern.to_owned(),
+        }),
         Err(error) => {
             let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let reason = text
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
             let message = format!("`log` is not a regular expression: {reason}");
             Err(Problem::error(node.span, message))
         }
@@ -229,9 +273,14 @@ fn parse_port(text: &str) -> Option<u16> {
 
 fn status(node: &Node) -> Result<u16, Problem> {
     let status = integer(node).filter(|status| (100..600).contains(status));
-    status.and_then(|status| u16::try_from(status).ok()).ok_or_else(|| {
-        Problem::error(node.span, "`status` must be an HTTP status code, from 100 to 599")
-    })
+    status
+        .and_then(|status| u16::try_from(status).ok())
+        .ok_or_else(|| {
+            Problem::error(
+                node.span,
+                "`status` must be an HTTP status code, from 100 to 599",
+            )
+        })
 }
 
 /// An integer, or a string that a variable has left.
@@ -246,7 +295,10 @@ fn integer(node: &Node) -> Option<i128> {
 fn mapping<'a>(node: &'a Node, what: &str) -> Result<&'a Map, Problem> {
     node.as_map().ok_or_else(|| {
         let found = node.value.describe();
-        Problem::error(node.span, format!("`{what}` must be a mapping, not {found}"))
+        Problem::error(
+            node.span,
+            format!("`{what}` must be a mapping, not {found}"),
+        )
     })
 }
 

@@ -6,42 +6,35 @@ use std::path::{Path as FilePath, PathBuf};
 use super::{
     diagnostic::Problem,
     load::{Context, Failure, Input, Scope, load_files},
-    merge::merge_at,
-    node::{Map, Node, Path, Span, Value},
+    node::{Map, Node, Span, Value},
     source::join,
 };
 
 /// The kinds of resources that are taken over.
-const KINDS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
+const KINDS: [&str; 6] = [
+    "services", "volumes", "networks", "secrets", "configs", "models",
+];
 
-/// Loads what a document includes and adds it to the document, whose own words win.
+/// Loads what a document includes and adds it to the document.
 pub(super) fn apply(
     document: &mut Map,
     trail: &[PathBuf],
     scope: &Scope,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    // Anything but a list is left for validation to report.
-    if document.get("include").and_then(Node::as_list).is_none() {
-        return Ok(());
-    }
-    let include = document.remove("include").expect("it was just seen");
-    for item in include.as_list().unwrap_or_default() {
-        let Some(request) = Request::of(item) else {
-            return Err(malformed(item).into());
-        };
-        let included = request.load(trail, scope, context)?;
-        import(included, document)?;
+    // Anything but a list, or nothing, is left for validation to report.
+    let include = match document.get("include").map(|include| &include.value) {
+        Some(Value::List(_) | Value::Null) => document.remove("include"),
+        _ => None,
+    };
+    for item in include.as_ref().and_then(Node::as_list).unwrap_or_default() {
+        let request = Request::of(item, context)?;
+        if !request.paths.is_empty() {
+            let included = request.load(trail, scope, context)?;
+            import(included, document)?;
+        }
     }
     Ok(())
-}
-
-fn malformed(item: &Node) -> Problem {
-    let found = item.value.describe();
-    Problem::error(
-        item.span,
-        format!("`include[]` must be a path or a mapping with `path`, not {found}"),
-    )
 }
 
 /// An item of `include`.
@@ -52,18 +45,43 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn of(item: &'a Node) -> Option<Self> {
+    fn of(item: &'a Node, context: &mut Context<'_>) -> Result<Self, Problem> {
+        const KEYS: [&str; 3] = ["path", "env_file", "project_directory"];
         if item.as_str().is_some() {
-            return Some(Self { paths: vec![item], env_files: Vec::new(), directory: None });
+            return Ok(Self {
+                paths: vec![item],
+                env_files: Vec::new(),
+                directory: None,
+            });
         }
-        let map = item.as_map()?;
-        let known = |key: &str| matches!(key, "path" | "env_file" | "project_directory");
-        let paths = strings(map.get("path")?)?;
-        if paths.is_empty() || !map.keys().all(known) {
-            return None;
+        let Some(map) = item.as_map() else {
+            return Err(malformed(
+                item,
+                "an item of `include`",
+                "a path or a mapping",
+            ));
+        };
+        // Compose takes no notice of other keys.
+        for (key, entry) in map.iter().filter(|(key, _)| !KEYS.contains(key)) {
+            let message = format!("`{key}` means nothing in `include`");
+            context.warn(Problem::warning(entry.key, message).suggest(key, KEYS));
         }
-        let env_files = map.get("env_file").map_or(Some(Vec::new()), strings)?;
-        Some(Self { paths, env_files, directory: item.get_str("project_directory") })
+        let list = |key| match map.get(key) {
+            None => Ok(Vec::new()),
+            Some(node) => strings(node).ok_or_else(|| {
+                malformed(
+                    node,
+                    &format!("`{key}` of `include`"),
+                    "a path or a list of paths",
+                )
+            }),
+        };
+        let directory = item.get_str("project_directory");
+        Ok(Self {
+            paths: list("path")?,
+            env_files: list("env_file")?,
+            directory,
+        })
     }
 
     fn load(
@@ -73,25 +91,33 @@ impl<'a> Request<'a> {
         context: &mut Context<'_>,
     ) -> Result<Map, Failure> {
         let text = |node: &Node| node.as_str().unwrap_or_default().to_owned();
-        let files: Vec<_> = self
-            .paths
-            .iter()
-            .map(|node| Input {
-                path: join(&scope.directory, &text(node)),
-                shown: text(node).into(),
-                reference: Some(node.span),
-            })
-            .collect();
+        let input = |node: &&Node| Input {
+            path: join(&scope.directory, &text(node)),
+            shown: text(node).into(),
+            reference: Some(node.span),
+        };
+        let files: Vec<_> = self.paths.iter().map(input).collect();
         check_cycle(trail, &files[0].path, self.paths[0].span)?;
         let directory = match self.directory {
             Some(directory) => join(&scope.directory, directory),
-            None => files[0].path.parent().unwrap_or(&scope.directory).to_owned(),
+            None => files[0]
+                .path
+                .parent()
+                .unwrap_or(&scope.directory)
+                .to_owned(),
         };
-        let mut inner = Scope { directory, environment: scope.environment.clone() };
-        for (path, span) in self.env_files(&inner.directory, scope, context) {
-            context.read_env_file(&path, span, &mut inner.environment)?;
-        }
-        load_files(&files, trail, &inner, context)
+        let mut environment = scope.environment.clone();
+        let env_files = self.env_files(&directory, scope, context);
+        context.read_env_files(env_files, &mut environment)?;
+        load_files(
+            &files,
+            trail,
+            &Scope {
+                directory,
+                environment,
+            },
+            context,
+        )
     }
 
     /// The given env files, or the `.env` of the included project.
@@ -100,33 +126,45 @@ impl<'a> Request<'a> {
         directory: &FilePath,
         scope: &Scope,
         context: &Context<'_>,
-    ) -> Vec<(PathBuf, Span)> {
+    ) -> Vec<(PathBuf, Option<Span>)> {
         if self.env_files.is_empty() {
             let default = directory.join(".env");
             let there = context.source.is_file(&default);
-            return there.then_some((default, Span::NONE)).into_iter().collect();
+            return there.then_some((default, None)).into_iter().collect();
         }
-        let path =
-            |node: &&Node| (join(&scope.directory, node.as_str().unwrap_or_default()), node.span);
         self.env_files
             .iter()
-            .map(path)
-            .filter(|(path, _)| path != FilePath::new("/dev/null"))
+            .filter(|node| node.as_str() != Some("/dev/null"))
+            .map(|node| {
+                let path = join(&scope.directory, node.as_str().unwrap_or_default());
+                (path, Some(node.span))
+            })
             .collect()
     }
+}
+
+fn malformed(node: &Node, what: &str, expected: &str) -> Problem {
+    let found = node.value.describe();
+    Problem::error(node.span, format!("{what} must be {expected}, not {found}"))
 }
 
 /// The items of a string or of a list of strings.
 fn strings(node: &Node) -> Option<Vec<&Node>> {
     match &node.value {
         Value::String(_) => Some(vec![node]),
-        Value::List(items) => items.iter().map(|item| item.as_str().map(|_| item)).collect(),
+        Value::List(items) => items
+            .iter()
+            .map(|item| item.as_str().map(|_| item))
+            .collect(),
         _ => None,
     }
 }
 
+/// Adds included resources to a document. One that the document has as well must be
+/// the same: an included file is complete, and is not overridden from outside.
 fn import(included: Map, document: &mut Map) -> Result<(), Problem> {
     for (kind, resources) in included {
+        let span = resources.node.span;
         let Value::Map(from) = resources.node.value else {
             continue;
         };
@@ -137,21 +175,30 @@ fn import(included: Map, document: &mut Map) -> Result<(), Problem> {
             document.insert(
                 kind.as_str(),
                 resources.key,
-                Node::new(Map::default(), resources.node.span),
+                Node::new(Map::default(), span),
             );
         }
         let Some(into) = document.get_mut(&kind).and_then(Node::as_map_mut) else {
             continue;
         };
         for (name, entry) in from {
-            let node = match into.get(&name) {
-                None => entry.node,
-                Some(own) => merge_at(entry.node, own.clone(), Path::ROOT.key(&kind).key(&name))?,
-            };
-            into.insert(name, entry.key, node);
+            match into.get(&name) {
+                None => into.insert(name, entry.key, entry.node),
+                Some(own) if *own == entry.node => {}
+                Some(_) => return Err(conflict(&kind, &name, into, entry.key)),
+            }
         }
     }
     Ok(())
+}
+
+fn conflict(kind: &str, name: &str, own: &Map, included: Span) -> Problem {
+    let own = own.key_span(name).unwrap_or(Span::NONE);
+    let message = format!("`{kind}.{name}` is in an included file as well");
+    Problem::error(own, message).and(included, "included").help(
+        "to change what is included, put the change in a file of its own and list both \
+               under `path`",
+    )
 }
 
 fn check_cycle(trail: &[PathBuf], path: &FilePath, span: Span) -> Result<(), Problem> {
@@ -160,6 +207,9 @@ fn check_cycle(trail: &[PathBuf], path: &FilePath, span: Span) -> Result<(), Pro
     };
     let files = trail[first..].iter().map(PathBuf::as_path).chain([path]);
     let names: Vec<_> = files.map(|file| file.display().to_string()).collect();
-    let message = format!("files include each other in a cycle: {}", names.join(" -> "));
+    let message = format!(
+        "files include each other in a cycle: {}",
+        names.join(" -> ")
+    );
     Err(Problem::error(span, message))
 }

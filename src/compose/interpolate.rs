@@ -18,7 +18,10 @@ pub(super) fn interpolate(
     lookup: &dyn Fn(&str) -> Option<String>,
     context: &mut Context<'_>,
 ) -> Result<(), Problem> {
-    let mut walk = Walk { expander: Expander::new(lookup), context };
+    let mut walk = Walk {
+        expander: Expander::new(lookup),
+        context,
+    };
     walk.node(node, Path::ROOT)
 }
 
@@ -45,8 +48,9 @@ impl Walk<'_, '_> {
                     *text = self.text(text, node.span)?;
                 }
                 if let Some(cast) = Cast::at(path.keys()) {
-                    node.value =
-                        cast.apply(text).ok_or_else(|| cast.error(text, path, node.span))?;
+                    node.value = cast
+                        .apply(text)
+                        .ok_or_else(|| cast.error(text, path, node.span))?;
                 }
             }
             _ => {}
@@ -70,7 +74,11 @@ impl Walk<'_, '_> {
             self.context.find(span, wrong).unwrap_or(span)
         };
         match error {
-            TemplateError::Missing { name, reason, range } => {
+            TemplateError::Missing {
+                name,
+                reason,
+                range,
+            } => {
                 let message = format!("the required variable `{name}` is not set");
                 let message = match reason.as_str() {
                     "" => message,
@@ -85,9 +93,10 @@ impl Walk<'_, '_> {
                     .help("write `$$` for a `$` that is meant as such")
             }
             TemplateError::TooDeep => Problem::error(span, "templates are nested too deep"),
-            TemplateError::TooLarge => {
-                Problem::error(span, "the file is too large once its variables are filled in")
-            }
+            TemplateError::TooLarge => Problem::error(
+                span,
+                "the file is too large once its variables are filled in",
+            ),
         }
     }
 }
@@ -104,7 +113,11 @@ impl Cast {
     fn at(path: &[&str]) -> Option<Self> {
         match path {
             ["services", _, rest @ ..] => Self::in_service(rest),
-            ["networks", _, "external" | "internal" | "attachable" | "enable_ipv6"]
+            [
+                "networks",
+                _,
+                "external" | "internal" | "attachable" | "enable_ipv6",
+            ]
             | ["volumes" | "secrets" | "configs", _, "external"] => Some(Self::Bool),
             _ => None,
         }
@@ -113,7 +126,7 @@ impl Cast {
     fn in_service(path: &[&str]) -> Option<Self> {
         Some(match path {
             ["init" | "oom_kill_disable" | "privileged" | "read_only" | "stdin_open" | "tty"]
-            | ["depends_on", _, "required" | "restart"]
+            | ["depends_on", _, "restart"]
             | ["healthcheck", "disable"]
             | ["volumes", "[]", "read_only"]
             | ["volumes", "[]", "bind", "create_host_path"]
@@ -131,7 +144,11 @@ impl Cast {
             | ["ulimits", _]
             | ["ulimits", _, "hard" | "soft"] => Self::Int,
             ["cpus" | "cpu_percent"]
-            | ["deploy", "update_config" | "rollback_config", "max_failure_ratio"] => Self::Float,
+            | [
+                "deploy",
+                "update_config" | "rollback_config",
+                "max_failure_ratio",
+            ] => Self::Float,
             _ => return None,
         })
     }
@@ -143,7 +160,10 @@ impl Cast {
                 "false" | "n" | "no" | "off" => Some(Value::Bool(false)),
                 _ => None,
             },
-            Self::Int => text.parse::<i64>().ok().map(|value| Value::Int(value.into())),
+            Self::Int => text
+                .parse::<i64>()
+                .ok()
+                .map(|value| Value::Int(value.into())),
             Self::Float => scalar::float(text),
         }
     }

@@ -106,13 +106,20 @@ impl<'a> Context<'a> {
         let (start, end) = (span.start as usize, span.end as usize);
         let at = text.content.get(start..end)?.find(needle)?;
         let start = span.start + u32::try_from(at).ok()?;
-        Some(Span { start, end: start + u32::try_from(needle.len()).ok()?, ..span })
+        Some(Span {
+            start,
+            end: start + u32::try_from(needle.len()).ok()?,
+            ..span
+        })
     }
 
     /// The warnings, ready to be shown.
     pub fn into_warnings(self) -> Vec<Diagnostic> {
         let texts = self.texts;
-        self.warnings.into_iter().map(|warning| warning.locate(&texts)).collect()
+        self.warnings
+            .into_iter()
+            .map(|warning| warning.locate(&texts))
+            .collect()
     }
 
     /// Turns a failure into the error that the caller of the library sees.
@@ -120,7 +127,10 @@ impl<'a> Context<'a> {
         match failure {
             Failure::Error(error) => error,
             Failure::Problems(problems) => {
-                let diagnostics = problems.into_iter().map(|it| it.locate(&self.texts)).collect();
+                let diagnostics = problems
+                    .into_iter()
+                    .map(|it| it.locate(&self.texts))
+                    .collect();
                 LoadError::Invalid(diagnostics)
             }
         }
@@ -140,7 +150,11 @@ impl<'a> Context<'a> {
             return Err(Problem::error(reference.unwrap_or(Span::NONE), message).into());
         }
         let stdin = path == FilePath::new("-");
-        let bytes = if stdin { self.source.read_stdin() } else { self.source.read(path) };
+        let bytes = if stdin {
+            self.source.read_stdin()
+        } else {
+            self.source.read(path)
+        };
         let bytes = bytes.map_err(|error| unreadable(error, shown, what, reference))?;
         match String::from_utf8(bytes) {
             Ok(text) => {
@@ -151,7 +165,11 @@ impl<'a> Context<'a> {
                 let at = u32::try_from(error.utf8_error().valid_up_to()).unwrap_or(0);
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
                 let file = self.texts.add(shown.to_owned(), text.into());
-                let span = Span { file, start: at, end: at };
+                let span = Span {
+                    file,
+                    start: at,
+                    end: at,
+                };
                 Err(Problem::error(span, format!("the {what} is not UTF-8 text")).into())
             }
         }
@@ -165,25 +183,29 @@ impl<'a> Context<'a> {
         let (file, text) =
             self.read_text(&input.path, &input.shown, "Compose file", input.reference)?;
         let documents = Rc::new(parse::parse(file, &text)?);
-        if documents.is_empty() {
-            let span = Span { file, start: 0, end: 0 };
-            return Err(Problem::error(span, "the Compose file is empty").into());
-        }
-        self.parsed.insert(input.path.clone(), Rc::clone(&documents));
+        self.parsed
+            .insert(input.path.clone(), Rc::clone(&documents));
         Ok(documents)
     }
 
-    /// Adds what an env file says to an environment, which wins where both say
-    /// something. `reference` is where the file is named.
-    pub fn read_env_file(
+    /// Adds what env files say to an environment, which wins over them. A later file
+    /// wins over an earlier one. Each comes with the place that names it.
+    pub fn read_env_files(
         &mut self,
-        path: &FilePath,
-        reference: Span,
+        files: impl IntoIterator<Item = (PathBuf, Option<Span>)>,
         environment: &mut Environment,
     ) -> Result<(), Failure> {
-        let lookup = |name: &str| environment.get(name).cloned();
-        let reference = Some(reference).filter(|span| *span != Span::NONE);
-        let variables = self.parse_env_file(path, "env file", reference, &lookup)?;
+        let mut variables = Environment::new();
+        for (path, reference) in files {
+            let lookup = |name: &str| {
+                environment
+                    .get(name)
+                    .or_else(|| variables.get(name))
+                    .cloned()
+            };
+            let said = self.parse_env_file(&path, "env file", reference, &lookup)?;
+            variables.extend(said);
+        }
         for (name, value) in variables {
             environment.entry(name).or_insert(value);
         }
@@ -202,7 +224,11 @@ impl<'a> Context<'a> {
         let (variables, unset) =
             dotenv::parse(&text, lookup).map_err(|error| env_problem(error, file))?;
         for name in unset {
-            let whole = Span { file, start: 0, end: u32::try_from(text.len()).unwrap_or(0) };
+            let whole = Span {
+                file,
+                start: 0,
+                end: u32::try_from(text.len()).unwrap_or(0),
+            };
             let place = self.find(whole, &name).unwrap_or(whole);
             self.warn_unset(&name, place);
         }
@@ -213,7 +239,11 @@ impl<'a> Context<'a> {
 /// The problem that an env file has.
 pub(super) fn env_problem(error: dotenv::EnvError, file: u32) -> Problem {
     let offset = |at| u32::try_from(at).unwrap_or(0);
-    let span = Span { file, start: offset(error.range.start), end: offset(error.range.end) };
+    let span = Span {
+        file,
+        start: offset(error.range.start),
+        end: offset(error.range.end),
+    };
     Problem::error(span, error.message)
 }
 
@@ -225,7 +255,12 @@ fn unreadable(
     reference: Option<Span>,
 ) -> Failure {
     match reference {
-        None => LoadError::Read { what, path: shown.to_owned(), source: error }.into(),
+        None => LoadError::Read {
+            what,
+            path: shown.to_owned(),
+            source: error,
+        }
+        .into(),
         Some(span) => {
             let message = format!("cannot read {what} `{}`: {error}", shown.display());
             Problem::error(span, message).into()
@@ -268,7 +303,11 @@ pub(super) fn load_raw(
     scope: &Scope,
     context: &mut Context<'_>,
 ) -> Result<Map, Failure> {
-    let input = Input { path: path.to_owned(), shown: shown.into(), reference: Some(reference) };
+    let input = Input {
+        path: path.to_owned(),
+        shown: shown.into(),
+        reference: Some(reference),
+    };
     let mut model = Map::default();
     for document in context.documents(&input)?.iter() {
         let document = interpolated(document.clone(), scope, context)?;
@@ -299,7 +338,10 @@ fn lay_over(model: Map, document: Map) -> Result<Map, Failure> {
     let mut model = Node::new(merge::merge(model, document)?, Span::NONE);
     unique::enforce(&mut model, Path::ROOT)?;
     let problems = validate::validate(&model);
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+    if problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error)
+    {
         return Err(Failure::Problems(problems));
     }
     if let Value::Map(map) = &mut model.value {

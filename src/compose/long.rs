@@ -108,6 +108,7 @@ fn expand_device(item: &mut Node) -> Result<(), Problem> {
     let (source, target, permissions) = match parts[..] {
         [source] => (source, source, "rwm"),
         [source, target] => (source, target, "rwm"),
+        [source, "", permissions] => (source, source, permissions),
         [source, target, permissions] => (source, target, permissions),
         _ => {
             let message = format!("invalid device `{short}`: it has too many colons");
@@ -129,6 +130,10 @@ fn expand_ports(node: &mut Node) -> Result<(), Problem> {
     };
     let mut ports = Vec::with_capacity(items.len());
     for item in std::mem::take(items) {
+        if let Value::Float(number) = item.value {
+            let message = format!("a port must be an integer or a string, not `{number}`");
+            return Err(Problem::error(item.span, message));
+        }
         match item.to_text() {
             Some(short) => ports.extend(port::expand(&short, item.span)?),
             None => ports.push(item),
@@ -148,7 +153,6 @@ fn expand_volume(item: &mut Node) -> Result<(), Problem> {
     }
     if let Some(target) = item.get_mut("target")
         && let Value::String(path) = &mut target.value
-        && !path.is_empty()
     {
         *path = clean_target(path);
     }
@@ -173,11 +177,12 @@ fn expand_external(node: &mut Node) -> Result<(), Problem> {
     let name = external.get("name").cloned();
     resource.insert("external", span, Node::new(true, span));
     match (name, resource.get("name")) {
-        (Some(old), Some(name)) if old != *name => {
-            Err(Problem::error(old.span, "`external.name` and `name` differ")
-                .and(name.span, "the other name")
-                .help("remove `external.name`, which is the older syntax"))
-        }
+        (Some(old), Some(name)) if old != *name => Err(Problem::error(
+            old.span,
+            "`external.name` and `name` differ",
+        )
+        .and(name.span, "the other name")
+        .help("remove `external.name`, which is the older syntax")),
         (Some(old), None) => {
             resource.insert("name", old.span, old);
             Ok(())
@@ -190,7 +195,10 @@ fn each_item(
     node: &mut Node,
     change: impl Fn(&mut Node) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    node.as_list_mut().into_iter().flatten().try_for_each(change)
+    node.as_list_mut()
+        .into_iter()
+        .flatten()
+        .try_for_each(change)
 }
 
 fn scalar_to_list(node: &mut Node) {

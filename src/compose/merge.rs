@@ -14,8 +14,7 @@ pub(super) fn merge(base: Map, over: Map) -> Result<Map, Problem> {
     Merger { tags: Tags::Settle }.mappings(base, over, Path::ROOT)
 }
 
-/// Lays the resource at `path` over another of the same kind, for `include` and
-/// `extends`. Its tags stay: they concern the files before it just as well.
+/// Lays the service at `path` over another, for `extends`. Its tags stay: they concern the files before it just as well.
 pub(super) fn merge_at(base: Node, over: Node, path: Path<'_>) -> Result<Node, Problem> {
     Merger { tags: Tags::Keep }.nodes(base, over, path)
 }
@@ -76,9 +75,12 @@ impl Rule {
             ["networks", _, "ipam", "config"] => Self::Ipam,
             ["networks" | "volumes", _, "labels"]
             | ["services", _, "deploy", "labels"]
-            | ["services", _, "build", "args" | "additional_contexts" | "extra_hosts" | "labels"] => {
-                Self::AsList
-            }
+            | [
+                "services",
+                _,
+                "build",
+                "args" | "additional_contexts" | "extra_hosts" | "labels",
+            ] => Self::AsList,
             ["services", _, "healthcheck", "test"] => Self::Replace,
             ["services", _, "ulimits", _] => Self::Ulimit,
             ["services", _, key] => match *key {
@@ -168,6 +170,7 @@ impl Merger {
             Rule::Replace | Rule::Ulimit => return Ok(self.settle(over)),
             Rule::AsList => {
                 let mut items = into_list(base);
+                items.retain(|item| !is_reset(item, &over));
                 items.extend(into_list(settle(over)));
                 return Ok(Node::new(items, span));
             }
@@ -188,13 +191,25 @@ impl Merger {
             return Err(Problem::error(span, format!("`{path}` must be a list")));
         };
         let merged = more.into_iter().map(|pool| {
-            match pools.iter().find(|known| known.get("subnet") == pool.get("subnet")) {
+            match pools
+                .iter()
+                .find(|known| known.get("subnet") == pool.get("subnet"))
+            {
                 Some(known) => self.nodes(known.clone(), pool, path.item()),
                 None => Ok(pool),
             }
         });
         Ok(Node::new(merged.collect::<Result<Vec<_>, _>>()?, span))
     }
+}
+
+/// Whether a mapping has `!reset` for the key of an item `KEY=value`.
+fn is_reset(item: &Node, over: &Node) -> bool {
+    let key = item
+        .as_str()
+        .map(|text| text.split_once('=').map_or(text, |(key, _)| key));
+    key.and_then(|key| over.get(key))
+        .is_some_and(|node| node.tag == Tag::Reset)
 }
 
 fn same_driver(base: &Node, over: &Node) -> bool {
@@ -268,7 +283,10 @@ pub(super) fn default_dependency(span: Span) -> Node {
 
 fn not_a_name(item: &Node, path: Path<'_>) -> Problem {
     let found = item.value.describe();
-    Problem::error(item.span, format!("an item of `{path}` must be a name, not {found}"))
+    Problem::error(
+        item.span,
+        format!("an item of `{path}` must be a name, not {found}"),
+    )
 }
 
 fn cannot_override(
@@ -279,7 +297,10 @@ fn cannot_override(
     path: Path<'_>,
 ) -> Problem {
     let (base, over) = (base.describe(), over.describe());
-    Problem::error(span, format!("`{path}` is {over} here, but {base} in an earlier file"))
-        .and(base_span, "earlier")
-        .help("both files must use the same syntax for it, or tag the later value `!override`")
+    Problem::error(
+        span,
+        format!("`{path}` is {over} here, but {base} in an earlier file"),
+    )
+    .and(base_span, "earlier")
+    .help("both files must use the same syntax for it, or tag the later value `!override`")
 }

@@ -62,6 +62,7 @@ pub use error::LoadError;
 pub use source::{Disk, MAX_FILE_BYTES, Memory, Source};
 
 use self::{
+    diagnostic::Problem,
     load::{Context, Failure, Scope},
     node::{Node, Span},
 };
@@ -112,9 +113,12 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, LoadError> {
 pub fn load_from(source: &dyn Source, options: &LoadOptions) -> Result<Loaded, LoadError> {
     let mut context = Context::new(source);
     match run(options, &mut context) {
-        Ok((project, canonical, known_services)) => {
-            Ok(Loaded { project, known_services, canonical, warnings: context.into_warnings() })
-        }
+        Ok((project, canonical, known_services)) => Ok(Loaded {
+            project,
+            known_services,
+            canonical,
+            warnings: context.into_warnings(),
+        }),
         Err(failure) => Err(context.into_error(failure)),
     }
 }
@@ -124,9 +128,19 @@ fn run(
     context: &mut Context<'_>,
 ) -> Result<(Project, Canonical, Vec<ServiceName>), Failure> {
     let setting = discover::discover(options, context)?;
-    let scope =
-        Scope { directory: setting.directory.clone(), environment: setting.environment.clone() };
+    let scope = Scope {
+        directory: setting.directory.clone(),
+        environment: setting.environment.clone(),
+    };
     let mut tree = load::load_files(&setting.files, &[], &scope, context)?;
+    if tree.is_empty() {
+        let files = setting
+            .files
+            .iter()
+            .map(|file| file.shown.display().to_string());
+        let files = files.collect::<Vec<_>>().join("`, `");
+        return Err(Problem::error(Span::NONE, format!("there is nothing in `{files}`")).into());
+    }
     normalise::normalise(&mut tree, setting.name.as_str(), &setting.environment);
     let mut root = Node::new(tree, Span::NONE);
     values::canonicalise(&mut root)?;

@@ -17,7 +17,11 @@ pub(super) struct Span {
 
 impl Span {
     /// For what no file says, such as a default.
-    pub const NONE: Self = Self { file: u32::MAX, start: 0, end: 0 };
+    pub const NONE: Self = Self {
+        file: u32::MAX,
+        start: 0,
+        end: 0,
+    };
 }
 
 /// A value and where it was written.
@@ -80,7 +84,11 @@ impl PartialEq for Entry {
 
 impl Node {
     pub fn new(value: impl Into<Value>, span: Span) -> Self {
-        Self { value: value.into(), span, tag: Tag::None }
+        Self {
+            value: value.into(),
+            span,
+            tag: Tag::None,
+        }
     }
 
     pub fn null(span: Span) -> Self {
@@ -189,7 +197,13 @@ impl Map {
 
     /// Sets a key; a new one goes to the end.
     pub fn insert(&mut self, key: impl Into<String>, key_span: Span, node: Node) {
-        self.0.insert(key.into(), Entry { key: key_span, node });
+        self.0.insert(
+            key.into(),
+            Entry {
+                key: key_span,
+                node,
+            },
+        );
     }
 
     /// Sets a key that no file holds.
@@ -325,7 +339,10 @@ pub(super) struct Path<'a> {
 }
 
 impl<'a> Path<'a> {
-    pub const ROOT: Self = Self { keys: [""; DEPTH], len: 0 };
+    pub const ROOT: Self = Self {
+        keys: [""; DEPTH],
+        len: 0,
+    };
 
     #[must_use]
     pub fn key(mut self, key: &'a str) -> Self {

@@ -45,7 +45,9 @@ fn attach_to_default(service: &mut Map) -> bool {
 }
 
 fn declare_default_network(document: &mut Map, used: bool) {
-    let declared = document.get("networks").is_some_and(|it| it.get("default").is_some());
+    let declared = document
+        .get("networks")
+        .is_some_and(|it| it.get("default").is_some());
     if declared || !used {
         return;
     }
@@ -97,7 +99,11 @@ fn take_from_environment(variables: &mut Node, environment: &Environment) {
 fn add_implicit_dependencies(service: &mut Map) {
     let mut implied: Vec<(Node, bool)> = Vec::new();
     let list = |key| service.get(key).and_then(Node::as_list).unwrap_or_default();
-    let texts = |key| list(key).iter().filter_map(|item| Some((item.as_str()?, item.span)));
+    let texts = |key| {
+        list(key)
+            .iter()
+            .filter_map(|item| Some((item.as_str()?, item.span)))
+    };
     for (link, span) in texts("links") {
         let name = link.split(':').next().unwrap_or(link);
         implied.push((Node::new(name, span), true));
@@ -150,7 +156,11 @@ fn name_resources(document: &mut Map, kind: &str, project: &str) {
         if let Some(map) = node.as_map_mut()
             && map.get("name").is_none_or(|name| name.as_str() == Some(""))
         {
-            let name = if external { key.to_owned() } else { format!("{project}_{key}") };
+            let name = if external {
+                key.to_owned()
+            } else {
+                format!("{project}_{key}")
+            };
             map.set("name", name);
         }
     }

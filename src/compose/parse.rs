@@ -24,7 +24,7 @@ const MAX_NODES: usize = 400_000;
 /// How many bytes of text the copies made for aliases may hold.
 const MAX_COPIED_BYTES: usize = 16 << 20;
 
-/// Parses every document of a file. Empty ones are left out.
+/// Parses every document of a file; none where it holds nothing but comments.
 pub(super) fn parse(file: u32, text: &str) -> Result<Vec<Node>, Problem> {
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
@@ -32,8 +32,13 @@ pub(super) fn parse(file: u32, text: &str) -> Result<Vec<Node>, Problem> {
     // JSON, but one that is far beyond it is a mistake or an attack.
     options.simple_key_max_lookahead = 4096;
     let events = Parser::new_from_str_with_options(text, options);
-    let mut builder =
-        Builder { file, text, events, anchors: HashMap::new(), cost: Cost::default() };
+    let mut builder = Builder {
+        file,
+        text,
+        events,
+        anchors: HashMap::new(),
+        cost: Cost::default(),
+    };
     builder.stream()
 }
 
@@ -69,9 +74,7 @@ impl<'a> Builder<'a> {
                 (Event::DocumentStart(..), _) => {
                     let (event, span) = self.next()?;
                     let document = self.node(event, span, 0)?;
-                    if !document.is_null() {
-                        documents.push(document);
-                    }
+                    documents.push(document);
                     self.anchors.clear();
                 }
                 _ => {}
@@ -86,13 +89,20 @@ impl<'a> Builder<'a> {
                 Ok((event, self.span(range)))
             }
             Some(Err(error)) => Err(self.syntax_error(&error)),
-            None => Ok((Event::StreamEnd, self.span(self.text.len()..self.text.len()))),
+            None => Ok((
+                Event::StreamEnd,
+                self.span(self.text.len()..self.text.len()),
+            )),
         }
     }
 
     fn span(&self, range: Range<usize>) -> Span {
         let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
-        Span { file: self.file, start: offset(range.start), end: offset(range.end) }
+        Span {
+            file: self.file,
+            start: offset(range.start),
+            end: offset(range.end),
+        }
     }
 
     fn syntax_error(&self, error: &granit_parser::ScanError) -> Problem {
@@ -137,12 +147,15 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        Ok(Node { tag: compose_tag(tag), ..Node::new(items, span) })
+        Ok(Node {
+            tag: compose_tag(tag),
+            ..Node::new(items, span)
+        })
     }
 
     fn map(&mut self, span: Span, depth: usize, tag: &Tagged<'_>) -> Result<Node, Problem> {
         let mut map = Map::default();
-        let mut merged = Vec::new();
+        let mut merges = false;
         loop {
             let (event, key_span) = match self.next()? {
                 (Event::MappingEnd, _) => break,
@@ -156,26 +169,32 @@ impl<'a> Builder<'a> {
                 Value::String(text) => text,
                 other => return Err(not_a_string_key(&other, key_span)),
             };
-            if plain && key == "<<" {
-                merged.push(value);
-            } else if let Some(first) = map.key_span(&key) {
-                return Err(Problem::error(key_span, format!("key `{key}` is given twice"))
-                    .and(first, "first given here"));
-            } else {
-                map.insert(key, key_span, value);
+            if let Some(first) = map.key_span(&key) {
+                return Err(
+                    Problem::error(key_span, format!("key `{key}` is given twice"))
+                        .and(first, "first given here"),
+                );
             }
+            merges |= plain && key == "<<";
+            map.insert(key, key_span, value);
         }
-        for value in merged {
+        if merges && let Some(value) = map.remove("<<") {
             merge_into(&mut map, value)?;
         }
-        Ok(Node { tag: compose_tag(tag), ..Node::new(map, span) })
+        Ok(Node {
+            tag: compose_tag(tag),
+            ..Node::new(map, span)
+        })
     }
 
     /// Copies what an anchor names. The copy keeps the anchor's place, so that an
     /// error in it points at the text that is wrong.
     fn alias(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Node, Problem> {
         let Some(target) = self.anchors.get(&anchor) else {
-            return Err(Problem::error(span, "the alias refers to a value that contains it"));
+            return Err(Problem::error(
+                span,
+                "the alias refers to a value that contains it",
+            ));
         };
         if depth + target.depth > MAX_DEPTH {
             return Err(too_deep(span));
@@ -193,11 +212,21 @@ impl<'a> Builder<'a> {
         span: Span,
     ) -> Result<(), Problem> {
         let (bytes, depth) = weigh(node);
-        let cost = Cost { nodes: self.cost.nodes - before.nodes, bytes };
+        let cost = Cost {
+            nodes: self.cost.nodes - before.nodes,
+            bytes,
+        };
         // The copy that is kept for the aliases counts as well: anchors around
         // anchors would otherwise multiply for free.
         self.spend(cost, span)?;
-        self.anchors.insert(anchor, Anchor { node: node.clone(), cost, depth });
+        self.anchors.insert(
+            anchor,
+            Anchor {
+                node: node.clone(),
+                cost,
+                depth,
+            },
+        );
         Ok(())
     }
 
@@ -224,9 +253,15 @@ fn scalar(text: &str, style: ScalarStyle, tag: &Tagged<'_>, span: Span) -> Resul
     };
     let Some(value) = value else {
         let kind = core.unwrap_or_default();
-        return Err(Problem::error(span, format!("`{text}` is not of the type `!!{kind}`")));
+        return Err(Problem::error(
+            span,
+            format!("`{text}` is not of the type `!!{kind}`"),
+        ));
     };
-    Ok(Node { tag: compose_tag(tag), ..Node::new(value, span) })
+    Ok(Node {
+        tag: compose_tag(tag),
+        ..Node::new(value, span)
+    })
 }
 
 /// The value of a scalar with one of YAML's own tags, if it is of that type.
@@ -260,7 +295,10 @@ fn merge_into(map: &mut Map, value: Node) -> Result<(), Problem> {
     };
     for source in sources {
         let Value::Map(source) = source.value else {
-            return Err(Problem::error(span, "only mappings can be merged with `<<`"));
+            return Err(Problem::error(
+                span,
+                "only mappings can be merged with `<<`",
+            ));
         };
         for (key, entry) in source {
             if !map.contains(&key) {
@@ -286,11 +324,17 @@ fn weigh(node: &Node) -> (usize, usize) {
 }
 
 fn too_deep(span: Span) -> Problem {
-    Problem::error(span, format!("values are nested more than {MAX_DEPTH} deep"))
+    Problem::error(
+        span,
+        format!("values are nested more than {MAX_DEPTH} deep"),
+    )
 }
 
 fn not_a_string_key(key: &Value, span: Span) -> Problem {
-    let problem = Problem::error(span, format!("a key must be a string, not {}", key.describe()));
+    let problem = Problem::error(
+        span,
+        format!("a key must be a string, not {}", key.describe()),
+    );
     match key {
         Value::List(_) | Value::Map(_) => problem,
         _ => problem.help("put it in quotes"),

@@ -11,7 +11,10 @@ use super::{
 /// Makes every path of a document in long syntax absolute. `directory` is where
 /// relative ones start.
 pub(super) fn resolve(document: &mut Map, directory: &Path, scope: &Scope) {
-    let resolver = Resolver { directory, home: scope.environment.get("HOME").map(String::as_str) };
+    let resolver = Resolver {
+        directory,
+        home: scope.environment.get("HOME").map(String::as_str),
+    };
     each(document, "services", |service| resolver.service(service));
     each(document, "volumes", |volume| resolver.volume(volume));
     for kind in ["configs", "secrets"] {
@@ -30,10 +33,13 @@ impl Resolver<'_> {
     fn service(&self, service: &mut Node) {
         if let Some(build) = service.get_mut("build") {
             self.context(build.get_mut("context"));
-            if let Some(Value::Map(contexts)) =
-                build.get_mut("additional_contexts").map(|node| &mut node.value)
+            if let Some(Value::Map(contexts)) = build
+                .get_mut("additional_contexts")
+                .map(|node| &mut node.value)
             {
-                contexts.iter_mut().for_each(|(_, entry)| self.context(Some(&mut entry.node)));
+                contexts
+                    .iter_mut()
+                    .for_each(|(_, entry)| self.context(Some(&mut entry.node)));
             }
         }
         for item in items(service.get_mut("env_file")) {
@@ -50,7 +56,9 @@ impl Resolver<'_> {
                 self.at(mount.get_mut("source"));
             }
         }
-        let watch = service.get_mut("develop").and_then(|develop| develop.get_mut("watch"));
+        let watch = service
+            .get_mut("develop")
+            .and_then(|develop| develop.get_mut("watch"));
         for rule in items(watch) {
             self.at(rule.get_mut("path"));
         }
@@ -81,7 +89,7 @@ impl Resolver<'_> {
         let Some(Value::String(path)) = node.map(|node| &mut node.value) else {
             return;
         };
-        if path.is_empty() || is_windows(path) {
+        if is_windows(path) {
             return;
         }
         let absolute = match (path.strip_prefix('~'), self.home) {
@@ -101,7 +109,9 @@ fn is_windows(path: &str) -> bool {
 
 fn each(document: &mut Map, kind: &str, mut change: impl FnMut(&mut Node)) {
     if let Some(Value::Map(resources)) = document.get_mut(kind).map(|node| &mut node.value) {
-        resources.iter_mut().for_each(|(_, entry)| change(&mut entry.node));
+        resources
+            .iter_mut()
+            .for_each(|(_, entry)| change(&mut entry.node));
     }
 }
 

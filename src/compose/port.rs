@@ -14,7 +14,10 @@ pub(super) fn identity(item: &Node) -> Option<String> {
         return item.to_text();
     }
     let target = item.get("target")?.to_text()?;
-    let published = item.get("published").and_then(Node::to_text).unwrap_or_default();
+    let published = item
+        .get("published")
+        .and_then(Node::to_text)
+        .unwrap_or_default();
     let address = item.get_str("host_ip").unwrap_or("0.0.0.0");
     let protocol = item.get_str("protocol").unwrap_or("tcp");
     Some(format!("{address}:{published}:{target}/{protocol}"))
@@ -24,17 +27,26 @@ pub(super) fn identity(item: &Node) -> Option<String> {
 pub(super) fn expand(short: &str, span: Span) -> Result<Vec<Node>, Problem> {
     let wrong = |message: String| Problem::error(span, message);
     let (address, published, target) = split(short);
-    let (target, protocol) = match target.split_once('/') {
-        Some((target, protocol)) => (target, protocol.to_lowercase()),
-        None => (target, "tcp".to_owned()),
+    let (target, protocol) = target.split_once('/').unwrap_or((target, "tcp"));
+    let protocol = if protocol.is_empty() {
+        "tcp".to_owned()
+    } else {
+        protocol.to_lowercase()
     };
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(wrong(format!("unknown protocol `{protocol}` in port `{short}`"))
-            .suggest(&protocol, ["tcp", "udp", "sctp"]));
+        return Err(
+            wrong(format!("unknown protocol `{protocol}` in port `{short}`"))
+                .suggest(&protocol, ["tcp", "udp", "sctp"]),
+        );
     }
-    let address = address.map(|text| parse_address(text, short, span)).transpose()?;
-    let target = Range::parse(target)
-        .ok_or_else(|| wrong(format!("invalid container port `{target}` in port `{short}`")))?;
+    let address = address
+        .map(|text| parse_address(text, short, span))
+        .transpose()?;
+    let target = Range::parse(target).ok_or_else(|| {
+        wrong(format!(
+            "invalid container port `{target}` in port `{short}`"
+        ))
+    })?;
     let published = match published {
         None | Some("") => None,
         Some(text) => Some(
@@ -51,19 +63,21 @@ pub(super) fn expand(short: &str, span: Span) -> Result<Vec<Node>, Problem> {
             format!("port `{short}` maps {host} host ports to {container} container ports");
         return Err(wrong(message).help("give two ranges of the same length"));
     }
-    let ports = (target.first..=target.last).enumerate().map(|(index, port)| {
-        let mut map = Map::default();
-        map.set("mode", "ingress");
-        if let Some(address) = address {
-            map.set("host_ip", address);
-        }
-        map.set("target", i128::from(port));
-        if let Some(published) = published {
-            map.set("published", published.text(index, target.len()));
-        }
-        map.set("protocol", protocol.as_str());
-        Node::new(map, span)
-    });
+    let ports = (target.first..=target.last)
+        .enumerate()
+        .map(|(index, port)| {
+            let mut map = Map::default();
+            map.set("mode", "ingress");
+            if let Some(address) = address {
+                map.set("host_ip", address);
+            }
+            map.set("target", i128::from(port));
+            if let Some(published) = published {
+                map.set("published", published.text(index, target.len()));
+            }
+            map.set("protocol", protocol.as_str());
+            Node::new(map, span)
+        });
     Ok(ports.collect())
 }
 
@@ -74,19 +88,25 @@ fn split(short: &str) -> (Option<&str>, Option<&str>, &str) {
     };
     match rest.rsplit_once(':') {
         None => (None, Some(rest), target),
-        Some((address, published)) => {
-            (Some(address).filter(|text| !text.is_empty()), Some(published), target)
-        }
+        Some((address, published)) => (
+            Some(address).filter(|text| !text.is_empty()),
+            Some(published),
+            target,
+        ),
     }
 }
 
 fn parse_address<'a>(text: &'a str, short: &str, span: Span) -> Result<&'a str, Problem> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
     match bare.parse::<IpAddr>() {
         Ok(_) => Ok(bare),
-        Err(_) => {
-            Err(Problem::error(span, format!("`{text}` in port `{short}` is not an IP address")))
-        }
+        Err(_) => Err(Problem::error(
+            span,
+            format!("`{text}` in port `{short}` is not an IP address"),
+        )),
     }
 }
 
@@ -101,9 +121,15 @@ impl Range {
     fn parse(text: &str) -> Option<Self> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let number = |text: &str| {
-            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| text.parse().ok())
+                .flatten()
         };
-        let range = Self { first: number(first)?, last: number(last)? };
+        let range = Self {
+            first: number(first)?,
+            last: number(last)?,
+        };
         (range.first <= range.last).then_some(range)
     }
 
@@ -154,7 +180,10 @@ mod tests {
 
     #[test]
     fn ranges_are_expanded_side_by_side() {
-        assert_eq!(ports("8000-8001:90-91/udp").unwrap(), ["|8000|90|udp", "|8001|91|udp"]);
+        assert_eq!(
+            ports("8000-8001:90-91/udp").unwrap(),
+            ["|8000|90|udp", "|8001|91|udp"]
+        );
         assert_eq!(ports("90-91").unwrap(), ["||90|tcp", "||91|tcp"]);
     }
 
@@ -164,8 +193,14 @@ mod tests {
             ("80:a", "invalid container port `a` in port `80:a`"),
             ("a:80", "invalid host port `a` in port `a:80`"),
             ("80/xyz", "unknown protocol `xyz` in port `80/xyz`"),
-            ("1.2.3:80:80", "`1.2.3` in port `1.2.3:80:80` is not an IP address"),
-            ("8000-8002:90-91", "port `8000-8002:90-91` maps 3 host ports to 2 container ports"),
+            (
+                "1.2.3:80:80",
+                "`1.2.3` in port `1.2.3:80:80` is not an IP address",
+            ),
+            (
+                "8000-8002:90-91",
+                "port `8000-8002:90-91` maps 3 host ports to 2 container ports",
+            ),
             ("65536", "invalid container port `65536` in port `65536`"),
             ("91-90", "invalid container port `91-90` in port `91-90`"),
             ("", "invalid container port `` in port ``"),

@@ -10,8 +10,9 @@ use super::{
 
 /// Every profile that a service names, sorted.
 pub(super) fn all(tree: &Map) -> Vec<String> {
-    let profiles: BTreeSet<_> =
-        resources(tree, "services").flat_map(|(_, _, service)| profiles_of(service)).collect();
+    let profiles: BTreeSet<_> = resources(tree, "services")
+        .flat_map(|(_, _, service)| profiles_of(service))
+        .collect();
     profiles.into_iter().collect()
 }
 
@@ -27,8 +28,10 @@ pub(super) fn select(
         let service = tree.get("services").and_then(|services| services.get(name));
         let Some(service) = service else {
             let known = resources(tree, "services").map(|(name, _, _)| name);
-            return Err(Problem::error(Span::NONE, format!("there is no service `{name}`"))
-                .suggest(name, known));
+            return Err(
+                Problem::error(Span::NONE, format!("there is no service `{name}`"))
+                    .suggest(name, known),
+            );
         };
         active.extend(profiles_of(service));
     }
@@ -59,8 +62,13 @@ pub(super) fn keep_only(tree: &mut Map, wanted: &[String]) {
     let mut kept: BTreeSet<String> = BTreeSet::new();
     let mut pending: Vec<String> = wanted.to_vec();
     while let Some(name) = pending.pop() {
-        let dependencies = services.get(&name).and_then(|service| service.get("depends_on"));
-        let dependencies = dependencies.and_then(Node::as_map).into_iter().flat_map(Map::keys);
+        let dependencies = services
+            .get(&name)
+            .and_then(|service| service.get("depends_on"));
+        let dependencies = dependencies
+            .and_then(Node::as_map)
+            .into_iter()
+            .flat_map(Map::keys);
         let dependencies: Vec<_> = dependencies.map(str::to_owned).collect();
         if kept.insert(name) {
             pending.extend(dependencies);
@@ -70,6 +78,13 @@ pub(super) fn keep_only(tree: &mut Map, wanted: &[String]) {
 }
 
 fn profiles_of(service: &Node) -> Vec<String> {
-    let profiles = service.get("profiles").and_then(Node::as_list).unwrap_or_default();
-    profiles.iter().filter_map(Node::as_str).map(str::to_owned).collect()
+    let profiles = service
+        .get("profiles")
+        .and_then(Node::as_list)
+        .unwrap_or_default();
+    profiles
+        .iter()
+        .filter_map(Node::as_str)
+        .map(str::to_owned)
+        .collect()
 }

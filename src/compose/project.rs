@@ -36,14 +36,19 @@ pub(super) fn project(
             .parse()
             .map_err(|_| Problem::error(span, format!("illegal service name `{key}`")))?;
         let image = image_of(name, key, node);
-        services
-            .insert(service_name.clone(), service::service(service_name, image, node, warnings)?);
+        services.insert(
+            service_name.clone(),
+            service::service(service_name, image, node, warnings)?,
+        );
     }
     mount_volumes_from(&mut services, tree);
     drop_missing_dependencies(&mut services);
 
     let enabled = services.keys().map(ServiceName::as_str).collect();
-    let others = Services { enabled, disabled: disabled.to_vec() };
+    let others = Services {
+        enabled,
+        disabled: disabled.to_vec(),
+    };
     let stackrun = match tree.get(extension::KEY) {
         Some(node) => extension::top_level(node, &others, warnings)?,
         None => Extension::default(),
@@ -62,19 +67,32 @@ pub(super) fn project(
 }
 
 fn collect<T>(tree: &Map, kind: &str, read: impl Fn(&str, &Node) -> T) -> IndexMap<String, T> {
-    resources(tree, kind).map(|(key, _, node)| (key.to_owned(), read(key, node))).collect()
+    resources(tree, kind)
+        .map(|(key, _, node)| (key.to_owned(), read(key, node)))
+        .collect()
 }
 
 /// The name of a resource where the file gives one, rather than the one that it would
 /// have anyway.
 fn given_name(project: &str, key: &str, node: &Node) -> Option<String> {
-    let implied = if is_external(node) { key.to_owned() } else { format!("{project}_{key}") };
-    node.get_str("name").filter(|name| *name != implied).map(str::to_owned)
+    let implied = if is_external(node) {
+        key.to_owned()
+    } else {
+        format!("{project}_{key}")
+    };
+    node.get_str("name")
+        .filter(|name| *name != implied)
+        .map(str::to_owned)
 }
 
 fn network(project: &str, key: &str, node: &Node) -> Network {
-    let pools = node.get("ipam").and_then(|ipam| ipam.get("config")?.as_list());
-    let subnets = pools.unwrap_or_default().iter().filter_map(|pool| pool.get_str("subnet"));
+    let pools = node
+        .get("ipam")
+        .and_then(|ipam| ipam.get("config")?.as_list());
+    let subnets = pools
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|pool| pool.get_str("subnet"));
     Network {
         name: given_name(project, key, node),
         external: is_external(node),
@@ -108,14 +126,20 @@ fn shared_file(project: &str, key: &str, node: &Node) -> SharedFile {
     } else {
         FileSource::External
     };
-    SharedFile { name: given_name(project, key, node), source }
+    SharedFile {
+        name: given_name(project, key, node),
+        source,
+    }
 }
 
 /// `volumes_from: [other:ro]` mounts what another service mounts, but for what the
 /// service mounts itself.
 fn mount_volumes_from(services: &mut IndexMap<ServiceName, Service>, tree: &Map) {
     for (key, _, node) in resources(tree, "services") {
-        let from = node.get("volumes_from").and_then(Node::as_list).unwrap_or_default();
+        let from = node
+            .get("volumes_from")
+            .and_then(Node::as_list)
+            .unwrap_or_default();
         for item in from.iter().filter_map(Node::as_str) {
             let (other, mode) = item.split_once(':').unwrap_or((item, "rw"));
             let Some(mounts) = services.get(other).map(|other| other.mounts.clone()) else {

@@ -29,9 +29,13 @@ pub(super) fn parse_duration(text: &str) -> Option<i64> {
     }
     let mut total = 0.0;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
         let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let letters = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
         let (_, size) = UNITS.iter().find(|(name, _)| *name == unit)?;
         total += number.parse::<f64>().ok()? * size;
@@ -53,7 +57,10 @@ pub(super) fn format_duration(nanoseconds: i64) -> String {
     let fraction = |size: u64, unit| {
         let digits = size.ilog10() as usize;
         let number = format!("{}.{:0digits$}", total / size, total % size);
-        format!("{}{unit}", number.trim_end_matches('0').trim_end_matches('.'))
+        format!(
+            "{}{unit}",
+            number.trim_end_matches('0').trim_end_matches('.')
+        )
     };
     match total {
         0 => text.push_str("0s"),
@@ -87,10 +94,16 @@ pub(super) fn parse_size(text: &str) -> Option<i64> {
     let split = text.rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ')?;
     let (number, unit) = text.split_at(split + 1);
     let number = number.strip_suffix(' ').unwrap_or(number);
-    let legal = number.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '+' | 'e' | 'E'));
+    let legal = number
+        .chars()
+        .all(|c| c.is_ascii_digit() || matches!(c, '.' | '+' | 'e' | 'E'));
     let number: f64 = legal.then(|| number.parse().ok()).flatten()?;
     let unit = unit.to_lowercase();
-    let factor = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit) {
+    let factor = match unit
+        .strip_suffix("ib")
+        .or(unit.strip_suffix('b'))
+        .unwrap_or(&unit)
+    {
         "" if unit != "ib" => 0,
         "k" => 1,
         "m" => 2,
@@ -130,7 +143,11 @@ mod tests {
             ("1w2d3h4m5s6ms7us8ns", "219h4m5.006007008s"),
         ];
         for (text, expected) in cases {
-            assert_eq!(format_duration(parse_duration(text).unwrap()), expected, "{text}");
+            assert_eq!(
+                format_duration(parse_duration(text).unwrap()),
+                expected,
+                "{text}"
+            );
         }
     }
 
@@ -155,7 +172,9 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse_size(text), Some(expected), "{text}");
         }
-        for text in ["", "abc", "0x10", "-1", "1xb", "1ib", "m", "1mm", "nan", "9999999p"] {
+        for text in [
+            "", "abc", "0x10", "-1", "1xb", "1ib", "m", "1mm", "nan", "9999999p",
+        ] {
             assert_eq!(parse_size(text), None, "{text}");
         }
     }

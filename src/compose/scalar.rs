@@ -93,7 +93,9 @@ fn is_timestamp(text: &str) -> bool {
 }
 
 fn is_time_of_day(text: &str) -> bool {
-    let clock = text.find(['Z', '+', '-', ' ']).map_or(text, |zone| &text[..zone]);
+    let clock = text
+        .find(['Z', '+', '-', ' '])
+        .map_or(text, |zone| &text[..zone]);
     let parts: Vec<_> = clock.split(':').collect();
     let [hour, minute, second] = parts[..] else {
         return false;
@@ -104,7 +106,10 @@ fn is_time_of_day(text: &str) -> bool {
 
 fn in_range(text: &str, low: u32, high: u32) -> bool {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits && text.parse().is_ok_and(|value: u32| (low..=high).contains(&value))
+    digits
+        && text
+            .parse()
+            .is_ok_and(|value: u32| (low..=high).contains(&value))
 }
 
 #[cfg(test)]
@@ -130,7 +135,13 @@ mod tests {
 
     #[test]
     fn floats_need_no_digit_on_one_side_of_the_point() {
-        let cases = [(".5", 0.5), ("1.", 1.0), ("1e3", 1000.0), ("08", 8.0), ("-1.5E-3", -0.0015)];
+        let cases = [
+            (".5", 0.5),
+            ("1.", 1.0),
+            ("1e3", 1000.0),
+            ("08", 8.0),
+            ("-1.5E-3", -0.0015),
+        ];
         for (text, expected) in cases {
             assert_eq!(resolve(text), Value::Float(expected), "{text}");
         }

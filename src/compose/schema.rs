@@ -47,6 +47,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keys {
     Any,
+    NotEmpty,
     /// `[a-zA-Z0-9._-]+`.
     Names,
     /// Those keys are checked, others are let through.
@@ -80,25 +81,42 @@ const STRING_LIST: Type = List(&STRING);
 const STRING_OR_LIST: Type = Either(&[STRING, STRINGS]);
 const COMMAND: Type = Either(&[Scalar(&[Null, Kind::String]), STRING_LIST]);
 /// `NAME: value` or a list of `NAME=value`.
-const VARIABLES: Type =
-    Either(&[Map(Keys::Any, &Scalar(&[Kind::String, Number, Bool, Null])), STRINGS]);
-const EXTRA_HOSTS: Type = Either(&[Map(Keys::Any, &Either(&[STRING, STRING_LIST])), STRINGS]);
+const VARIABLES: Type = Either(&[
+    Map(Keys::NotEmpty, &Scalar(&[Kind::String, Number, Bool, Null])),
+    STRINGS,
+]);
+const EXTRA_HOSTS: Type = Either(&[
+    Map(Keys::NotEmpty, &Either(&[STRING, STRING_LIST])),
+    STRINGS,
+]);
 const OPTIONS: Type = Map(Keys::Any, &Scalar(&[Kind::String, Number]));
 const EXTERNAL_NAME: Fields = &[("name", STRING)];
 
 /// A mapping that may have `x-` keys as well.
 const fn object(fields: Fields) -> Type {
-    Type::Object { fields, required: &[], unknown: Unknown::Extensions }
+    Type::Object {
+        fields,
+        required: &[],
+        unknown: Unknown::Extensions,
+    }
 }
 
 /// The same, where some keys must be there.
 const fn requires(required: &'static [&'static str], fields: Fields) -> Type {
-    Type::Object { fields, required, unknown: Unknown::Extensions }
+    Type::Object {
+        fields,
+        required,
+        unknown: Unknown::Extensions,
+    }
 }
 
 /// A mapping with these keys only.
 const fn closed(required: &'static [&'static str], fields: Fields) -> Type {
-    Type::Object { fields, required, unknown: Unknown::Refused }
+    Type::Object {
+        fields,
+        required,
+        unknown: Unknown::Refused,
+    }
 }
 
 /// The whole file.
@@ -108,7 +126,10 @@ pub(super) static FILE: Type = object(&[
     ("include", List(&INCLUDE)),
     ("services", Map(Keys::Names, &SERVICE)),
     ("models", Map(Keys::NamesOrIgnored, &MODEL)),
-    ("networks", Map(Keys::NamesOrIgnored, &Either(&[NULL, NETWORK]))),
+    (
+        "networks",
+        Map(Keys::NamesOrIgnored, &Either(&[NULL, NETWORK])),
+    ),
     ("volumes", Map(Keys::Names, &Either(&[NULL, VOLUME]))),
     ("secrets", Map(Keys::Names, &SECRET)),
     ("configs", Map(Keys::Names, &CONFIG)),
@@ -118,7 +139,11 @@ const INCLUDE: Type = Either(&[
     STRING,
     closed(
         &[],
-        &[("path", STRING_OR_LIST), ("env_file", STRING_OR_LIST), ("project_directory", STRING)],
+        &[
+            ("path", STRING_OR_LIST),
+            ("env_file", STRING_OR_LIST),
+            ("project_directory", STRING),
+        ],
     ),
 ]);
 
@@ -133,9 +158,15 @@ const SERVICE: Type = object(&[
     ("cgroup_parent", STRING),
     ("command", COMMAND),
     ("configs", FILE_MOUNTS),
-    ("container_name", Checked(is_container_name, "a name of two or more letters and digits")),
+    (
+        "container_name",
+        Checked(
+            is_container_name,
+            "a name of two or more letters and digits",
+        ),
+    ),
     ("cpu_count", Within(0, i64::MAX as i128)),
-    ("cpu_percent", CPU_PERCENT),
+    ("cpu_percent", Within(0, 100)),
     ("cpu_period", NUMBER),
     ("cpu_quota", NUMBER),
     ("cpu_rt_period", NUMBER),
@@ -143,8 +174,14 @@ const SERVICE: Type = object(&[
     ("cpu_shares", NUMBER),
     ("cpus", NUMBER),
     ("cpuset", STRING),
-    ("credential_spec", object(&[("config", STRING), ("file", STRING), ("registry", STRING)])),
-    ("depends_on", Either(&[STRINGS, Map(Keys::Names, &DEPENDENCY)])),
+    (
+        "credential_spec",
+        object(&[("config", STRING), ("file", STRING), ("registry", STRING)]),
+    ),
+    (
+        "depends_on",
+        Either(&[STRINGS, Map(Keys::Names, &DEPENDENCY)]),
+    ),
     ("deploy", Either(&[NULL, DEPLOY])),
     ("develop", Either(&[NULL, DEVELOP])),
     ("device_cgroup_rules", STRINGS),
@@ -154,10 +191,19 @@ const SERVICE: Type = object(&[
     ("dns_search", STRING_OR_LIST),
     ("domainname", STRING),
     ("entrypoint", COMMAND),
-    ("env_file", Either(&[STRING, List(&Either(&[STRING, ENV_FILE]))])),
+    (
+        "env_file",
+        Either(&[STRING, List(&Either(&[STRING, ENV_FILE]))]),
+    ),
     ("environment", VARIABLES),
     ("expose", Set(&Scalar(&[Kind::String, Number]))),
-    ("extends", Either(&[STRING, closed(&["service"], &[("service", STRING), ("file", STRING)])])),
+    (
+        "extends",
+        Either(&[
+            STRING,
+            closed(&["service"], &[("service", STRING), ("file", STRING)]),
+        ]),
+    ),
     ("external_links", STRINGS),
     ("extra_hosts", EXTRA_HOSTS),
     ("gpus", Either(&[OneOf(&["all"]), List(&GPU)])),
@@ -177,21 +223,36 @@ const SERVICE: Type = object(&[
     ("mem_reservation", INTEGER),
     ("mem_swappiness", INTEGER),
     ("memswap_limit", NUMBER),
-    ("models", Either(&[STRINGS, Map(Keys::NamesOrIgnored, &Either(&[NULL, SERVICE_MODEL]))])),
+    (
+        "models",
+        Either(&[
+            STRINGS,
+            Map(Keys::NamesOrIgnored, &Either(&[NULL, SERVICE_MODEL])),
+        ]),
+    ),
     ("network_mode", STRING),
-    ("networks", Either(&[STRINGS, Map(Keys::Names, &Either(&[NULL, ATTACHMENT]))])),
+    (
+        "networks",
+        Either(&[STRINGS, Map(Keys::Names, &Either(&[NULL, ATTACHMENT]))]),
+    ),
     ("oom_kill_disable", BOOLEAN),
     ("oom_score_adj", Within(-1000, 1000)),
     ("pid", Scalar(&[Kind::String, Null])),
     ("pids_limit", NUMBER),
     ("platform", STRING),
-    ("ports", Set(&Either(&[NUMBER, PORT]))),
+    ("ports", Set(&Either(&[INTEGER, PORT]))),
     ("post_start", List(&HOOK)),
     ("pre_stop", List(&HOOK)),
     ("privileged", BOOLEAN),
     ("profiles", STRINGS),
     ("provider", PROVIDER),
-    ("pull_policy", Checked(is_pull_policy, "`always`, `missing`, `never`, `build` or `every_…`")),
+    (
+        "pull_policy",
+        Checked(
+            is_pull_policy,
+            "`always`, `missing`, `never`, `build` or `every_…`",
+        ),
+    ),
     ("pull_refresh_after", STRING),
     ("read_only", BOOLEAN),
     ("restart", STRING),
@@ -216,9 +277,6 @@ const SERVICE: Type = object(&[
     ("volumes_from", STRINGS),
     ("working_dir", STRING),
 ]);
-
-/// A number from 0 to 100. A string has become a float by the time it is checked.
-const CPU_PERCENT: Type = Within(0, 100);
 
 const BUILD: Type = object(&[
     ("additional_contexts", VARIABLES),
@@ -266,18 +324,30 @@ const DEPENDENCY: Type = requires(
     &[
         (
             "condition",
-            OneOf(&["service_started", "service_healthy", "service_completed_successfully"]),
+            OneOf(&[
+                "service_started",
+                "service_healthy",
+                "service_completed_successfully",
+            ]),
         ),
         ("required", Scalar(&[Bool])),
         ("restart", BOOLEAN),
     ],
 );
 
-const DEVICE: Type =
-    requires(&["source"], &[("source", STRING), ("target", STRING), ("permissions", STRING)]);
+const DEVICE: Type = requires(
+    &["source"],
+    &[
+        ("source", STRING),
+        ("target", STRING),
+        ("permissions", STRING),
+    ],
+);
 
-const ENV_FILE: Type =
-    closed(&["path"], &[("path", STRING), ("format", STRING), ("required", BOOLEAN)]);
+const ENV_FILE: Type = closed(
+    &["path"],
+    &[("path", STRING), ("format", STRING), ("required", BOOLEAN)],
+);
 
 const DEVICE_REQUEST: Fields = &[
     ("capabilities", STRINGS),
@@ -287,7 +357,11 @@ const DEVICE_REQUEST: Fields = &[
     ("options", VARIABLES),
 ];
 /// Compose's schema lets unknown keys of a GPU through.
-const GPU: Type = Type::Object { fields: DEVICE_REQUEST, required: &[], unknown: Unknown::Ignored };
+const GPU: Type = Type::Object {
+    fields: DEVICE_REQUEST,
+    required: &[],
+    unknown: Unknown::Ignored,
+};
 
 const HEALTHCHECK: Type = object(&[
     ("disable", BOOLEAN),
@@ -312,7 +386,10 @@ const HOOK: Type = requires(
 
 const LOGGING: Type = object(&[
     ("driver", STRING),
-    ("options", Map(Keys::Any, &Scalar(&[Kind::String, Number, Null]))),
+    (
+        "options",
+        Map(Keys::Any, &Scalar(&[Kind::String, Number, Null])),
+    ),
 ]);
 
 const SERVICE_MODEL: Type = object(&[("endpoint_var", STRING), ("model_var", STRING)]);
@@ -345,13 +422,19 @@ const PROVIDER: Type = requires(
     &["type"],
     &[
         ("type", STRING),
-        ("options", Map(Keys::Any, &Either(&[Scalar(OPTION), List(&Scalar(OPTION))]))),
+        (
+            "options",
+            Map(Keys::Any, &Either(&[Scalar(OPTION), List(&Scalar(OPTION))])),
+        ),
     ],
 );
 
 const ULIMITS: Type = Map(
     Keys::Any,
-    &Either(&[INTEGER, requires(&["soft", "hard"], &[("soft", INTEGER), ("hard", INTEGER)])]),
+    &Either(&[
+        INTEGER,
+        requires(&["soft", "hard"], &[("soft", INTEGER), ("hard", INTEGER)]),
+    ]),
 );
 
 const MOUNT: Type = requires(
@@ -362,7 +445,10 @@ const MOUNT: Type = requires(
             object(&[
                 ("create_host_path", BOOLEAN),
                 ("propagation", STRING),
-                ("recursive", OneOf(&["enabled", "disabled", "writable", "readonly"])),
+                (
+                    "recursive",
+                    OneOf(&["enabled", "disabled", "writable", "readonly"]),
+                ),
                 ("selinux", OneOf(&["z", "Z"])),
             ]),
         ),
@@ -371,9 +457,22 @@ const MOUNT: Type = requires(
         ("read_only", BOOLEAN),
         ("source", STRING),
         ("target", STRING),
-        ("tmpfs", object(&[("mode", NUMBER), ("size", Within(0, i64::MAX as i128))])),
-        ("type", OneOf(&["bind", "volume", "tmpfs", "cluster", "npipe", "image"])),
-        ("volume", object(&[("labels", VARIABLES), ("nocopy", BOOLEAN), ("subpath", STRING)])),
+        (
+            "tmpfs",
+            object(&[("mode", NUMBER), ("size", Within(0, i64::MAX as i128))]),
+        ),
+        (
+            "type",
+            OneOf(&["bind", "volume", "tmpfs", "cluster", "npipe", "image"]),
+        ),
+        (
+            "volume",
+            object(&[
+                ("labels", VARIABLES),
+                ("nocopy", BOOLEAN),
+                ("subpath", STRING),
+            ]),
+        ),
     ],
 );
 
@@ -410,7 +509,10 @@ const DEPLOY: Type = object(&[
         ]),
     ),
     ("replicas", INTEGER),
-    ("resources", object(&[("limits", LIMITS), ("reservations", RESERVATIONS)])),
+    (
+        "resources",
+        object(&[("limits", LIMITS), ("reservations", RESERVATIONS)]),
+    ),
     (
         "restart_policy",
         object(&[
@@ -428,7 +530,10 @@ const LIMITS: Type = object(&[("cpus", NUMBER), ("memory", STRING), ("pids", INT
 
 const RESERVATIONS: Type = object(&[
     ("cpus", NUMBER),
-    ("devices", List(&requires(&["capabilities"], DEVICE_REQUEST))),
+    (
+        "devices",
+        List(&requires(&["capabilities"], DEVICE_REQUEST)),
+    ),
     (
         "generic_resources",
         List(&object(&[(
@@ -444,7 +549,10 @@ const DEVELOP: Type = object(&[(
     List(&requires(
         &["path", "action"],
         &[
-            ("action", OneOf(&["rebuild", "sync", "restart", "sync+restart", "sync+exec"])),
+            (
+                "action",
+                OneOf(&["rebuild", "sync", "restart", "sync+restart", "sync+exec"]),
+            ),
             ("exec", HOOK),
             ("ignore", STRING_OR_LIST),
             ("include", STRING_OR_LIST),
@@ -472,14 +580,14 @@ const IPAM: Type = object(&[
     (
         "config",
         List(&object(&[
-            ("aux_addresses", Map(Keys::Any, &STRING)),
+            ("aux_addresses", Map(Keys::NotEmpty, &STRING)),
             ("gateway", STRING),
             ("ip_range", STRING),
             ("subnet", STRING),
         ])),
     ),
     ("driver", STRING),
-    ("options", Map(Keys::Any, &STRING)),
+    ("options", Map(Keys::NotEmpty, &STRING)),
 ]);
 
 const VOLUME: Type = object(&[
@@ -492,7 +600,11 @@ const VOLUME: Type = object(&[
 
 const EXTERNAL_OPEN: Type = Either(&[
     BOOLEAN,
-    Type::Object { fields: EXTERNAL_NAME, required: &[], unknown: Unknown::Ignored },
+    Type::Object {
+        fields: EXTERNAL_NAME,
+        required: &[],
+        unknown: Unknown::Ignored,
+    },
 ]);
 
 const SECRET: Type = object(&[
@@ -530,12 +642,22 @@ const MODEL: Type = requires(
 fn is_container_name(name: &str) -> bool {
     let first = |byte: u8| byte.is_ascii_alphanumeric();
     let other = |byte: u8| first(byte) || matches!(byte, b'_' | b'.' | b'-');
-    name.as_bytes().windows(2).any(|pair| first(pair[0]) && other(pair[1]))
+    name.as_bytes()
+        .windows(2)
+        .any(|pair| first(pair[0]) && other(pair[1]))
 }
 
 fn is_pull_policy(policy: &str) -> bool {
-    const NAMED: [&str; 8] =
-        ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
+    const NAMED: [&str; 8] = [
+        "always",
+        "never",
+        "build",
+        "if_not_present",
+        "missing",
+        "refresh",
+        "daily",
+        "weekly",
+    ];
     NAMED.contains(&policy)
         || policy.strip_prefix("every_").is_some_and(|period| {
             period.starts_with(|c: char| c.is_ascii_digit())

@@ -65,8 +65,12 @@ pub(super) fn service(
         links: texts(node, "links"),
 
         mounts: mounts(node, warnings),
-        configs: list(node, "configs").map(|item| file_mount(item, "/")).collect(),
-        secrets: list(node, "secrets").map(|item| file_mount(item, "/run/secrets/")).collect(),
+        configs: list(node, "configs")
+            .map(|item| file_mount(item, "/"))
+            .collect(),
+        secrets: list(node, "secrets")
+            .map(|item| file_mount(item, "/run/secrets/"))
+            .collect(),
         read_only: flag(node, "read_only"),
         shm_size: bytes(node, "shm_size"),
 
@@ -117,7 +121,10 @@ fn warn_of_what_has_no_effect(name: &ServiceName, node: &Node, warnings: &mut Ve
         }
     }
     for item in list(node, "volumes_from") {
-        if item.as_str().is_some_and(|from| from.starts_with("container:")) {
+        if item
+            .as_str()
+            .is_some_and(|from| from.starts_with("container:"))
+        {
             let message = format!("service `{name}` cannot have volumes of a container outside");
             warnings.push(Problem::warning(item.span, message));
         }
@@ -125,17 +132,24 @@ fn warn_of_what_has_no_effect(name: &ServiceName, node: &Node, warnings: &mut Ve
 }
 
 fn list<'a>(node: &'a Node, key: &str) -> impl Iterator<Item = &'a Node> {
-    node.get(key).and_then(Node::as_list).unwrap_or_default().iter()
+    node.get(key)
+        .and_then(Node::as_list)
+        .unwrap_or_default()
+        .iter()
 }
 
 fn entries<'a>(node: &'a Node, key: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
     let map = node.get(key).and_then(Node::as_map);
-    map.into_iter().flat_map(Map::iter).map(|(key, entry)| (key, &entry.node))
+    map.into_iter()
+        .flat_map(Map::iter)
+        .map(|(key, entry)| (key, &entry.node))
 }
 
 /// A text that is not empty.
 pub(super) fn text(node: &Node, key: &str) -> Option<String> {
-    node.get_str(key).filter(|text| !text.is_empty()).map(str::to_owned)
+    node.get_str(key)
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
 }
 
 pub(super) fn flag(node: &Node, key: &str) -> bool {
@@ -216,7 +230,11 @@ fn dependencies(node: &Node) -> IndexMap<ServiceName, Dependency> {
                 _ => Condition::Started,
             };
             let required = it.get("required").and_then(Node::as_bool).unwrap_or(true);
-            let dependency = Dependency { condition, required, restart: flag(it, "restart") };
+            let dependency = Dependency {
+                condition,
+                required,
+                restart: flag(it, "restart"),
+            };
             Some((name.parse().ok()?, dependency))
         })
         .collect()
@@ -246,12 +264,16 @@ fn healthcheck(node: &Node) -> Option<Healthcheck> {
 }
 
 fn ready(node: &Node) -> Result<Option<Ready>, Problem> {
-    node.get(extension::KEY).map_or(Ok(None), extension::of_service)
+    node.get(extension::KEY)
+        .map_or(Ok(None), extension::of_service)
 }
 
 /// `deploy.restart_policy` wins over `restart`, as in Compose.
 fn restart(node: &Node, warnings: &mut Vec<Problem>) -> Option<RestartPolicy> {
-    if let Some(policy) = node.get("deploy").and_then(|deploy| deploy.get("restart_policy")) {
+    if let Some(policy) = node
+        .get("deploy")
+        .and_then(|deploy| deploy.get("restart_policy"))
+    {
         let attempts = integer(policy, "max_attempts").filter(|attempts| *attempts > 0);
         return Some(match policy.get_str("condition") {
             Some("none") => RestartPolicy::No,
@@ -271,7 +293,10 @@ fn restart(node: &Node, warnings: &mut Vec<Problem>) -> Option<RestartPolicy> {
         ("on-failure", None) => Some(RestartPolicy::OnFailure(None)),
         ("on-failure", Some(Some(attempts))) => Some(RestartPolicy::OnFailure(Some(attempts))),
         _ => {
-            let message = format!("unknown restart policy `{}`, which is ignored", value.as_str()?);
+            let message = format!(
+                "unknown restart policy `{}`, which is ignored",
+                value.as_str()?
+            );
             warnings.push(
                 Problem::warning(value.span, message)
                     .suggest(name, ["no", "always", "unless-stopped", "on-failure"]),
@@ -357,7 +382,11 @@ fn mounts(node: &Node, warnings: &mut Vec<Problem>) -> Vec<Mount> {
             continue;
         };
         let target = text(item, "target").unwrap_or_default();
-        mounts.push(Mount { kind, target, read_only: flag(item, "read_only") });
+        mounts.push(Mount {
+            kind,
+            target,
+            read_only: flag(item, "read_only"),
+        });
     }
     mounts.extend(list(node, "tmpfs").filter_map(Node::as_str).map(tmpfs));
     mounts
@@ -401,8 +430,16 @@ fn tmpfs(item: &str) -> Mount {
         Some((target, options)) => (target, Some(options.to_owned())),
         None => (item, None),
     };
-    let kind = MountKind::Tmpfs { size: None, mode: None, options };
-    Mount { kind, target: target.to_owned(), read_only: false }
+    let kind = MountKind::Tmpfs {
+        size: None,
+        mode: None,
+        options,
+    };
+    Mount {
+        kind,
+        target: target.to_owned(),
+        read_only: false,
+    }
 }
 
 /// A grant of a config or secret. A relative target is below `directory`.
@@ -410,7 +447,11 @@ fn file_mount(item: &Node, directory: &str) -> FileMount {
     let source = text(item, "source").unwrap_or_default();
     let target = text(item, "target").unwrap_or_else(|| source.clone());
     FileMount {
-        target: if target.starts_with('/') { target } else { format!("{directory}{target}") },
+        target: if target.starts_with('/') {
+            target
+        } else {
+            format!("{directory}{target}")
+        },
         uid: text(item, "uid"),
         gid: text(item, "gid"),
         mode: text(item, "mode").and_then(|mode| u32::from_str_radix(&mode, 8).ok()),
@@ -429,16 +470,26 @@ fn device(item: &Node) -> Device {
 
 fn ulimits(node: &Node) -> IndexMap<String, Ulimit> {
     let limit = |it: &Node| match &it.value {
-        Value::Int(both) => i64::try_from(*both).ok().map(|both| Ulimit { soft: both, hard: both }),
-        _ => Some(Ulimit { soft: integer(it, "soft")?, hard: integer(it, "hard")? }),
+        Value::Int(both) => i64::try_from(*both).ok().map(|both| Ulimit {
+            soft: both,
+            hard: both,
+        }),
+        _ => Some(Ulimit {
+            soft: integer(it, "soft")?,
+            hard: integer(it, "hard")?,
+        }),
     };
-    entries(node, "ulimits").filter_map(|(name, it)| Some((name.to_owned(), limit(it)?))).collect()
+    entries(node, "ulimits")
+        .filter_map(|(name, it)| Some((name.to_owned(), limit(it)?)))
+        .collect()
 }
 
 /// Limits of `deploy.resources` and their older spellings, which agree where both are
 /// given.
 fn resources(node: &Node) -> Resources {
-    let deploy = node.get("deploy").and_then(|deploy| deploy.get("resources"));
+    let deploy = node
+        .get("deploy")
+        .and_then(|deploy| deploy.get("resources"));
     let limits = deploy.and_then(|it| it.get("limits"));
     let reservations = deploy.and_then(|it| it.get("reservations"));
     let positive = |number: &f64| *number > 0.0;
@@ -447,7 +498,9 @@ fn resources(node: &Node) -> Resources {
             .and_then(|it| number(it, "cpus"))
             .or_else(|| number(node, "cpus"))
             .filter(positive),
-        memory: limits.and_then(|it| bytes(it, "memory")).or_else(|| bytes(node, "mem_limit")),
+        memory: limits
+            .and_then(|it| bytes(it, "memory"))
+            .or_else(|| bytes(node, "mem_limit")),
         memory_reservation: reservations
             .and_then(|it| bytes(it, "memory"))
             .or_else(|| bytes(node, "mem_reservation")),

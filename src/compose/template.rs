@@ -18,7 +18,11 @@ pub(super) enum TemplateError {
     /// `${` that is not followed by a name, an operator and `}`.
     Invalid { range: Range<usize> },
     /// A required variable is not set, or empty.
-    Missing { name: String, reason: String, range: Range<usize> },
+    Missing {
+        name: String,
+        reason: String,
+        range: Range<usize>,
+    },
     /// Deeper than anybody writes by hand.
     TooDeep,
     /// Larger than the memory that is granted.
@@ -35,7 +39,11 @@ pub(super) struct Expander<'a> {
 
 impl<'a> Expander<'a> {
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, unset: Vec::new(), budget: MAX_EXPANDED_BYTES }
+        Self {
+            lookup,
+            unset: Vec::new(),
+            budget: MAX_EXPANDED_BYTES,
+        }
     }
 
     /// Expands one template.
@@ -60,7 +68,10 @@ impl<'a> Expander<'a> {
             let (value, next) = self.reference(template, dollar, offset, depth)?;
             expanded.push_str(&value);
             at = next;
-            self.budget = self.budget.checked_sub(value.len()).ok_or(TemplateError::TooLarge)?;
+            self.budget = self
+                .budget
+                .checked_sub(value.len())
+                .ok_or(TemplateError::TooLarge)?;
         }
         expanded.push_str(&template[at..]);
         Ok(expanded)
@@ -82,7 +93,9 @@ impl<'a> Expander<'a> {
             let close = closing_brace(&template[dollar..]).map(|found| dollar + found);
             let end = close.map_or(template.len(), |close| close + 1);
             let range = offset + dollar..offset + end;
-            let invalid = TemplateError::Invalid { range: range.clone() };
+            let invalid = TemplateError::Invalid {
+                range: range.clone(),
+            };
             let Some(close) = close else {
                 return Err(invalid);
             };
@@ -117,7 +130,11 @@ impl<'a> Expander<'a> {
             (Operator::Default | Operator::Required, Some(value)) => Ok(value),
             (Operator::Required, None) => {
                 let name = body.name.to_owned();
-                Err(TemplateError::Missing { name, reason: argument, range })
+                Err(TemplateError::Missing {
+                    name,
+                    reason: argument,
+                    range,
+                })
             }
         }
     }
@@ -155,7 +172,12 @@ impl<'a> Body<'a> {
             return None;
         }
         if rest.is_empty() {
-            return Some(Self { name, operator: None, empty_is_unset: false, argument: "" });
+            return Some(Self {
+                name,
+                operator: None,
+                empty_is_unset: false,
+                argument: "",
+            });
         }
         let (empty_is_unset, rest) = match rest.strip_prefix(':') {
             Some(rest) => (true, rest),
@@ -170,7 +192,12 @@ impl<'a> Body<'a> {
         // Compose's own grammar ends at a line break.
         let argument = &rest[1..];
         let one_line = !argument.contains('\n');
-        one_line.then_some(Self { name, operator: Some(operator), empty_is_unset, argument })
+        one_line.then_some(Self {
+            name,
+            operator: Some(operator),
+            empty_is_unset,
+            argument,
+        })
     }
 }
 
@@ -180,7 +207,9 @@ fn name_length(text: &str) -> usize {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
     }
-    text.bytes().position(|byte| !legal(byte)).unwrap_or(text.len())
+    text.bytes()
+        .position(|byte| !legal(byte))
+        .unwrap_or(text.len())
 }
 
 /// The `}` that closes the `${` at the start of a text. A lone `{` opens nothing.
@@ -257,7 +286,11 @@ mod tests {
             ("${SET:-${}}", 7..10),
         ];
         for (template, range) in cases {
-            assert_eq!(expand(template), Err(TemplateError::Invalid { range }), "{template}");
+            assert_eq!(
+                expand(template),
+                Err(TemplateError::Invalid { range }),
+                "{template}"
+            );
         }
     }
 
@@ -265,7 +298,11 @@ mod tests {
     fn a_required_variable_says_why() {
         let missing = |range, reason: &str| {
             let (name, reason) = ("UN".to_owned(), reason.to_owned());
-            Err(TemplateError::Missing { name, reason, range })
+            Err(TemplateError::Missing {
+                name,
+                reason,
+                range,
+            })
         };
         assert_eq!(expand("a ${UN:?why $SET}"), missing(2..17, "why val"));
         assert_eq!(expand("${UN?}"), missing(0..6, ""));

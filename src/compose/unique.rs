@@ -69,7 +69,12 @@ impl Identity {
     fn at(path: &[&str]) -> Option<Self> {
         Some(match path {
             ["networks", _, "labels"]
-            | ["services", _, "build", "args" | "additional_contexts" | "labels" | "tags"]
+            | [
+                "services",
+                _,
+                "build",
+                "args" | "additional_contexts" | "labels" | "tags",
+            ]
             | ["services", _, "deploy", "labels"]
             | ["services", _, "networks", _, "aliases" | "link_local_ips"] => Self::Key,
             ["services", _, key] => match *key {
@@ -95,23 +100,41 @@ impl Identity {
             Self::Key => item
                 .as_str()
                 .map(|text| text.split_once('=').map_or(text, |(key, _)| key).to_owned()),
-            Self::EnvFile => item.as_str().or_else(|| item.get_str("path")).map(str::to_owned),
+            Self::EnvFile => item
+                .as_str()
+                .or_else(|| item.get_str("path"))
+                .map(str::to_owned),
             Self::Text => item.to_text(),
             Self::Mount => match item.as_str() {
                 Some(short) => Some(volume::parse(short, item.span)?.target),
-                None => item.get_str("target").map(str::to_owned),
+                None => target(item, "a mount")?,
             },
             Self::Device => match item.as_str() {
                 Some(short) => short.split(':').nth(1).or(Some(short)).map(str::to_owned),
-                None => item.get_str("target").map(str::to_owned),
+                None => target(item, "a device")?,
             },
             Self::File(directory) => match item.as_str() {
                 Some(source) => Some(format!("{directory}/{source}")),
                 None => item.get_str("target").map(str::to_owned).or_else(|| {
-                    item.get_str("source").map(|source| format!("{directory}/{source}"))
+                    item.get_str("source")
+                        .map(|source| format!("{directory}/{source}"))
                 }),
             },
             Self::Port => port::identity(item),
         })
+    }
+}
+
+/// The `target` of an item in long syntax, which must be there.
+fn target(item: &Node, what: &str) -> Result<Option<String>, Problem> {
+    if item.as_map().is_none() {
+        return Ok(None);
+    }
+    match item.get_str("target") {
+        Some(target) => Ok(Some(target.to_owned())),
+        None => Err(Problem::error(
+            item.span,
+            format!("{what} needs a `target`"),
+        )),
     }
 }

@@ -14,7 +14,9 @@ const MAX_PROBLEMS: usize = 20;
 
 /// Checks a whole document.
 pub(super) fn validate(document: &Node) -> Vec<Problem> {
-    let mut checker = Checker { problems: Vec::new() };
+    let mut checker = Checker {
+        problems: Vec::new(),
+    };
     checker.check(document, &schema::FILE, Path::ROOT, document.span);
     checker.problems.truncate(MAX_PROBLEMS);
     checker.problems
@@ -27,7 +29,10 @@ struct Checker {
 impl Checker {
     /// `place` is what to point at: the value, or its key where the value is a block
     /// of many lines or nothing at all.
-    #[expect(clippy::match_same_arms, reason = "an arm for each type, in the table's order")]
+    #[expect(
+        clippy::match_same_arms,
+        reason = "an arm for each type, in the table's order"
+    )]
     fn check(&mut self, node: &Node, expected: &Type, path: Path<'_>, place: Span) {
         let place = match &node.value {
             Value::List(_) | Value::Map(_) | Value::Null => place,
@@ -41,7 +46,7 @@ impl Checker {
             (Type::Within(low, high), Value::Int(value)) if (low..=high).contains(&value) => {}
             #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
             (Type::Within(low, high), Value::Float(value))
-                if (*low as f64..=*high as f64).contains(value) => {}
+                if value.fract() == 0.0 && (*low as f64..=*high as f64).contains(value) => {}
             (Type::Checked(check, _), Value::String(text)) if check(text) => {}
             (Type::Checked(_, what), Value::String(text)) => {
                 self.error(place, format!("`{path}` must be {what}, not `{text}`"));
@@ -55,12 +60,22 @@ impl Checker {
                 }
             }
             (Type::Map(keys, value), Value::Map(map)) => self.map(map, *keys, value, path),
-            (Type::Object { fields, required, unknown }, Value::Map(map)) => {
+            (
+                Type::Object {
+                    fields,
+                    required,
+                    unknown,
+                },
+                Value::Map(map),
+            ) => {
                 self.object(map, fields, *unknown, path);
                 self.required(map, required, path, place);
             }
             (Type::Either(alternatives), value) => {
-                match alternatives.iter().find(|alternative| alternative.fits(value)) {
+                match alternatives
+                    .iter()
+                    .find(|alternative| alternative.fits(value))
+                {
                     Some(alternative) => self.check(node, alternative, path, place),
                     None => self.mismatch(expected, value, path, place),
                 }
@@ -76,7 +91,11 @@ impl Checker {
     fn mismatch(&mut self, expected: &Type, found: &Value, path: Path<'_>, place: Span) {
         let expected = expected.describe();
         let found = found.describe();
-        let what = if path.keys().is_empty() { "the file".to_owned() } else { format!("`{path}`") };
+        let what = if path.keys().is_empty() {
+            "the file".to_owned()
+        } else {
+            format!("`{path}`")
+        };
         self.error(place, format!("{what} must be {expected}, not {found}"));
     }
 
@@ -86,16 +105,25 @@ impl Checker {
         }
         let list: Vec<_> = allowed.iter().map(|value| format!("`{value}`")).collect();
         let message = format!("`{path}` must be {}, not `{text}`", join_or(&list));
-        self.problems.push(Problem::error(place, message).suggest(text, allowed.iter().copied()));
+        self.problems
+            .push(Problem::error(place, message).suggest(text, allowed.iter().copied()));
     }
 
     fn map(&mut self, map: &Map, keys: Keys, value: &Type, path: Path<'_>) {
         for (key, entry) in map.iter() {
-            if keys == Keys::Any || is_name(key) {
+            let legal = match keys {
+                Keys::Any => true,
+                Keys::NotEmpty => !key.is_empty(),
+                Keys::Names | Keys::NamesOrIgnored => is_name(key),
+            };
+            if legal {
                 self.check(&entry.node, value, path.key(key), entry.key);
+            } else if keys == Keys::NotEmpty {
+                self.error(entry.key, format!("a name in `{path}` is empty"));
             } else if keys == Keys::Names {
+                let message = format!("`{key}` is not a legal name in `{path}`");
                 self.problems.push(
-                    Problem::error(entry.key, format!("`{key}` is not a legal name in `{path}`"))
+                    Problem::error(entry.key, message)
                         .help("letters, digits, `.`, `_` and `-` are allowed"),
                 );
             }
@@ -138,9 +166,9 @@ impl Checker {
         let names = || fields.iter().map(|(name, _)| *name);
         let problem = match (nearest(key, names()), path.keys()) {
             (Some(name), _) => problem.help(format!("did you mean `{name}`?")),
-            (None, []) if service_has(key) => {
-                problem.help(format!("`{key}` is a key of a service; is it indented enough?"))
-            }
+            (None, []) if service_has(key) => problem.help(format!(
+                "`{key}` is a key of a service; is it indented enough?"
+            )),
             (None, _) => problem,
         };
         self.problems.push(problem);
@@ -160,9 +188,13 @@ impl Checker {
             // Only scalars: what Compose's schema says of lists of mappings is
             // settled earlier, by what they stand for.
             let Some(text) = item.to_text() else { continue };
-            if let Some(first) = seen.insert(text.clone(), item.span) {
+            if let Some(first) = seen.insert(
+                (std::mem::discriminant(&item.value), text.clone()),
+                item.span,
+            ) {
                 let message = format!("`{text}` is in `{path}` twice");
-                self.problems.push(Problem::error(item.span, message).and(first, "first here"));
+                self.problems
+                    .push(Problem::error(item.span, message).and(first, "first here"));
             }
         }
     }
@@ -175,7 +207,9 @@ impl Type {
             Self::Any => true,
             Self::Scalar(kinds) => kinds.iter().any(|kind| kind.accepts(value)),
             Self::OneOf(_) | Self::Checked(..) => matches!(value, Value::String(_)),
-            Self::Within(..) => matches!(value, Value::String(_) | Value::Int(_)),
+            Self::Within(..) => {
+                matches!(value, Value::String(_) | Value::Int(_) | Value::Float(_))
+            }
             Self::List(_) | Self::Set(_) => matches!(value, Value::List(_)),
             Self::Map(..) | Self::Object { .. } => matches!(value, Value::Map(_)),
             Self::Either(alternatives) => alternatives.iter().any(|it| it.fits(value)),
@@ -187,7 +221,11 @@ impl Type {
             Self::Any => "anything".to_owned(),
             Self::Scalar(kinds) => {
                 let names: Vec<_> = kinds.iter().filter_map(|kind| kind.name()).collect();
-                if names.is_empty() { "empty".to_owned() } else { join_or(&names) }
+                if names.is_empty() {
+                    "empty".to_owned()
+                } else {
+                    join_or(&names)
+                }
             }
             Self::OneOf(_) => "a string".to_owned(),
             Self::Within(low, high) if *high > i128::from(u32::MAX) => {
@@ -242,7 +280,10 @@ fn join_or<T: AsRef<str>>(items: &[T]) -> String {
 }
 
 fn is_name(key: &str) -> bool {
-    !key.is_empty() && key.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-".contains(&c))
+    !key.is_empty()
+        && key
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"._-".contains(&c))
 }
 
 /// Whether a service has a key, for a hint to those who forgot to indent.

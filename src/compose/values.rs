@@ -33,6 +33,8 @@ enum Form {
     /// A number of bytes, as a string: it may not fit the numbers of JSON.
     Bytes,
     Int,
+    /// An integer that is not negative.
+    Natural,
     Float,
     Bool,
     /// A string, whatever scalar it was.
@@ -71,7 +73,7 @@ impl Form {
             ["healthcheck", key] => match *key {
                 "test" => Some(Self::HealthTest),
                 "interval" | "timeout" | "start_period" | "start_interval" => Some(Self::Duration),
-                "retries" => Some(Self::Int),
+                "retries" => Some(Self::Natural),
                 "disable" => Some(Self::Bool),
                 _ => None,
             },
@@ -156,7 +158,14 @@ impl Form {
             ["resources", "reservations", "devices", "[]", rest @ ..] => {
                 return Self::in_device_request(rest);
             }
-            ["resources", "reservations", "generic_resources", "[]", _, "value"] => Self::Int,
+            [
+                "resources",
+                "reservations",
+                "generic_resources",
+                "[]",
+                _,
+                "value",
+            ] => Self::Int,
             _ => return None,
         })
     }
@@ -191,7 +200,10 @@ impl Form {
             Self::Command => {
                 if let Some(line) = node.as_str() {
                     let words = shell::split(line).ok_or("a quote is not closed")?;
-                    let words = words.into_iter().map(|word| Node::new(word, node.span)).collect();
+                    let words = words
+                        .into_iter()
+                        .map(|word| Node::new(word, node.span))
+                        .collect();
                     node.value = Value::List(words);
                 }
             }
@@ -232,11 +244,12 @@ impl Form {
         let text = match value {
             Value::String(text) => text.as_str(),
             #[expect(clippy::cast_possible_truncation, reason = "Compose truncates as well")]
-            Value::Float(number) if self == Self::Int => {
+            Value::Float(number) if matches!(self, Self::Int | Self::Natural) => {
                 return Ok(Some(Value::Int(*number as i128)));
             }
             // Not a size for Compose, which then has none.
             Value::Float(_) if self == Self::Bytes => return Ok(Some(Value::Null)),
+            Value::Int(..0) if self == Self::Natural => return Err("it is negative".to_owned()),
             Value::Int(number) => return Ok(self.number(*number)),
             Value::Bool(value) if self == Self::Text => return Ok(Some(value.to_string().into())),
             _ => return Ok(None),
@@ -246,12 +259,26 @@ impl Form {
                 let duration = quantity::parse_duration(text).ok_or("it is not a duration")?;
                 quantity::format_duration(duration).into()
             }
-            Self::Bytes => quantity::parse_size(text).ok_or("it is not a size")?.to_string().into(),
-            Self::Int => text.parse::<i64>().map_err(|_| "it is not an integer")?.into_value(),
+            Self::Bytes => quantity::parse_size(text)
+                .ok_or("it is not a size")?
+                .to_string()
+                .into(),
+            Self::Int => text
+                .parse::<i64>()
+                .map_err(|_| "it is not an integer")?
+                .into_value(),
             Self::Float => scalar::float(text).ok_or("it is not a number")?,
+            Self::Natural => Value::Int(
+                text.parse::<u64>()
+                    .map_err(|_| "it is not a number")?
+                    .into(),
+            ),
             Self::Bool => parse_bool(text).ok_or("it is not a boolean")?.into(),
             Self::Count if text == "all" => Value::Int(-1),
-            Self::Count => text.parse::<i64>().map_err(|_| "it is not a number")?.into_value(),
+            Self::Count => text
+                .parse::<i64>()
+                .map_err(|_| "it is not a number")?
+                .into_value(),
             Self::Mode => {
                 let bits = text.trim_start_matches("0o");
                 let bits = u32::from_str_radix(bits, 8).map_err(|_| "it is not an octal mode")?;

@@ -40,7 +40,11 @@ pub(super) fn parse(short: &str, span: Span) -> Result<Volume, Problem> {
         }
         _ => return Err(wrong("it has too many colons")),
     }
-    for option in fields.get(2).into_iter().flat_map(|options| options.split(',')) {
+    for option in fields
+        .get(2)
+        .into_iter()
+        .flat_map(|options| options.split(','))
+    {
         volume.option(option);
     }
     Ok(volume)
@@ -78,20 +82,26 @@ impl Volume {
         if self.read_only {
             map.set("read_only", true);
         }
-        let mut options = Map::default();
-        if bind {
-            if let Some(propagation) = self.propagation {
-                options.set("propagation", propagation);
-            }
-            if let Some(selinux) = self.selinux {
-                options.set("selinux", selinux);
-            }
-            // The short syntax has always created what is not there.
-            options.set("create_host_path", true);
-        } else if self.nocopy {
-            options.set("nocopy", true);
+        let mut as_bind = Map::default();
+        if let Some(propagation) = self.propagation {
+            as_bind.set("propagation", propagation);
         }
-        map.set(if bind { "bind" } else { "volume" }, options);
+        if let Some(selinux) = self.selinux {
+            as_bind.set("selinux", selinux);
+        }
+        if bind {
+            // The short syntax has always created what is not there.
+            as_bind.set("create_host_path", true);
+        }
+        let mut as_volume = Map::default();
+        if self.nocopy {
+            as_volume.set("nocopy", true);
+        }
+        for (key, options) in [("bind", as_bind), ("volume", as_volume)] {
+            if !options.is_empty() {
+                map.set(key, options);
+            }
+        }
         Node::new(map, span)
     }
 }
@@ -129,7 +139,11 @@ mod tests {
 
     fn volume(source: &str, target: &str) -> Volume {
         let source = Some(source.to_owned()).filter(|source| !source.is_empty());
-        Volume { source, target: target.to_owned(), ..Volume::default() }
+        Volume {
+            source,
+            target: target.to_owned(),
+            ..Volume::default()
+        }
     }
 
     #[test]
@@ -139,8 +153,20 @@ mod tests {
             ("/data", volume("", "/data")),
             ("data:/t", volume("data", "/t")),
             ("./a:/t", volume("./a", "/t")),
-            ("data:/t:ro", Volume { read_only: true, ..volume("data", "/t") }),
-            ("data:/t:nocopy", Volume { nocopy: true, ..volume("data", "/t") }),
+            (
+                "data:/t:ro",
+                Volume {
+                    read_only: true,
+                    ..volume("data", "/t")
+                },
+            ),
+            (
+                "data:/t:nocopy",
+                Volume {
+                    nocopy: true,
+                    ..volume("data", "/t")
+                },
+            ),
             (
                 "/a:/t:z,rshared,rw,cached",
                 Volume {
@@ -158,9 +184,13 @@ mod tests {
 
     #[test]
     fn only_paths_are_binds() {
-        for (source, bind) in
-            [("./a", true), ("~/a", true), ("..", true), ("a", false), ("a/b", false)]
-        {
+        for (source, bind) in [
+            ("./a", true),
+            ("~/a", true),
+            ("..", true),
+            ("a", false),
+            ("a/b", false),
+        ] {
             assert_eq!(volume(source, "/t").is_bind(), bind, "{source}");
         }
     }
@@ -169,8 +199,14 @@ mod tests {
     fn nonsense_is_named() {
         let cases = [
             ("", "invalid volume ``: it is empty"),
-            ("aa::/t", "invalid volume `aa::/t`: there is nothing between two colons"),
-            ("aa:/t:ro:x", "invalid volume `aa:/t:ro:x`: it has too many colons"),
+            (
+                "aa::/t",
+                "invalid volume `aa::/t`: there is nothing between two colons",
+            ),
+            (
+                "aa:/t:ro:x",
+                "invalid volume `aa:/t:ro:x`: it has too many colons",
+            ),
         ];
         for (short, message) in cases {
             assert_eq!(parse(short, Span::NONE).unwrap_err().message, message);

@@ -68,7 +68,10 @@ impl DockerConfig {
         let path = directory.join("config.json");
         let file = match std::fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("{}: {error}", path.display()),
+                )
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => ConfigFile::default(),
             Err(error) => {
@@ -116,7 +119,9 @@ struct DockerEndpoint {
 /// `$DOCKER_CONFIG`, or `.docker` in the home directory.
 fn directory(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
     let set = |name| environment.get(name).filter(|value| !value.is_empty());
-    set("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home(environment)?.join(".docker")))
+    set("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(home(environment)?.join(".docker")))
 }
 
 /// The user's home directory.
@@ -131,5 +136,7 @@ fn has_certificates(directory: &Path) -> bool {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    bytes
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }

@@ -95,9 +95,11 @@ pub async fn connect(request: &ConnectRequest) -> Result<Arc<dyn Engine>, Connec
         let credentials = Credentials::new(login_file.unwrap_or_default(), environment.clone());
         match probe(&candidate, credentials).await {
             Ok(engine) => return Ok(Arc::new(engine)),
-            Err(why) => {
-                attempts.push(Attempt { what: candidate.what, endpoint: candidate.endpoint, why })
-            }
+            Err(why) => attempts.push(Attempt {
+                what: candidate.what,
+                endpoint: candidate.endpoint,
+                why,
+            }),
         }
         if candidate.explicit {
             break;
@@ -137,7 +139,10 @@ impl Candidate {
     }
 
     fn broken(what: String, why: String) -> Self {
-        Self { broken: Some(why), ..Self::explicit(what, String::new()) }
+        Self {
+            broken: Some(why),
+            ..Self::explicit(what, String::new())
+        }
     }
 }
 
@@ -191,7 +196,10 @@ fn docker_candidates(
 fn context_candidate(config: &DockerConfig, name: &str) -> Candidate {
     let what = format!("docker context `{name}`");
     match config.context(name) {
-        Ok(endpoint) => Candidate { tls: endpoint.tls, ..Candidate::explicit(what, endpoint.host) },
+        Ok(endpoint) => Candidate {
+            tls: endpoint.tls,
+            ..Candidate::explicit(what, endpoint.host)
+        },
         Err(error) => Candidate::broken(what, format!("there is no such context: {error}")),
     }
 }
@@ -203,7 +211,10 @@ fn docker_sockets(environment: &BTreeMap<String, String>) -> Vec<Candidate> {
         pipe.explicit = false;
         return vec![pipe];
     }
-    let mut found = vec![Candidate::socket("Docker's default socket", "/var/run/docker.sock")];
+    let mut found = vec![Candidate::socket(
+        "Docker's default socket",
+        "/var/run/docker.sock",
+    )];
     if let Some(runtime) = set(environment, "XDG_RUNTIME_DIR") {
         let path = PathBuf::from(runtime).join("docker.sock");
         found.push(Candidate::socket("rootless Docker's socket", path));
@@ -211,7 +222,10 @@ fn docker_sockets(environment: &BTreeMap<String, String>) -> Vec<Candidate> {
     if let Some(home) = config::home(environment) {
         let docker = home.join(".docker");
         for path in ["run/docker.sock", "desktop/docker.sock"] {
-            found.push(Candidate::socket("Docker Desktop's socket", docker.join(path)));
+            found.push(Candidate::socket(
+                "Docker Desktop's socket",
+                docker.join(path),
+            ));
         }
     }
     found
@@ -224,7 +238,10 @@ fn podman_candidates(environment: &BTreeMap<String, String>) -> Vec<Candidate> {
     if cfg!(windows) {
         return Vec::new();
     }
-    let mut found = vec![Candidate::socket("Podman's default socket", "/run/podman/podman.sock")];
+    let mut found = vec![Candidate::socket(
+        "Podman's default socket",
+        "/run/podman/podman.sock",
+    )];
     if let Some(runtime) = set(environment, "XDG_RUNTIME_DIR") {
         let path = PathBuf::from(runtime).join("podman/podman.sock");
         found.push(Candidate::socket("rootless Podman's socket", path));
@@ -253,7 +270,10 @@ async fn probe(candidate: &Candidate, credentials: Credentials) -> Result<Docker
     };
     match tokio::time::timeout(PROBE, probe).await {
         Ok(answer) => answer,
-        Err(_) => Err(format!("it did not answer within {}", crate::text::duration(PROBE))),
+        Err(_) => Err(format!(
+            "it did not answer within {}",
+            crate::text::duration(PROBE)
+        )),
     }
 }
 

@@ -29,10 +29,18 @@ const WAITING_LINES: usize = 1_024;
 ///
 /// Events are few and never wait: a blocked terminal must not hold up a teardown.
 /// Lines are many and do.
-pub fn reports() -> (EventSink, mpsc::UnboundedReceiver<Event>, mpsc::Receiver<LogLine>) {
+pub fn reports() -> (
+    EventSink,
+    mpsc::UnboundedReceiver<Event>,
+    mpsc::Receiver<LogLine>,
+) {
     let (events, event_receiver) = mpsc::unbounded_channel();
     let (lines, line_receiver) = mpsc::channel(WAITING_LINES);
-    let sink = EventSink { events, lines, start: Arc::new(Instant::now()) };
+    let sink = EventSink {
+        events,
+        lines,
+        start: Arc::new(Instant::now()),
+    };
     (sink, event_receiver, line_receiver)
 }
 
@@ -58,7 +66,13 @@ impl EventSink {
     /// Reports.
     pub fn emit(&self, worker: Option<WorkerId>, service: Option<ServiceName>, kind: EventKind) {
         let elapsed_ms = millis(self.start.elapsed());
-        let event = Event { at: Timestamp::now(), elapsed_ms, worker, service, kind };
+        let event = Event {
+            at: Timestamp::now(),
+            elapsed_ms,
+            worker,
+            service,
+            kind,
+        };
         // Nobody listens any more: there is nobody to tell that, either.
         let _ = self.events.send(event);
     }

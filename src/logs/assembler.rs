@@ -92,8 +92,14 @@ mod tests {
         assert_eq!(
             chunks,
             [
-                Chunk { text: "hello".into(), ended: true },
-                Chunk { text: "bye".into(), ended: false },
+                Chunk {
+                    text: "hello".into(),
+                    ended: true
+                },
+                Chunk {
+                    text: "bye".into(),
+                    ended: false
+                },
             ]
         );
     }
@@ -103,7 +109,10 @@ mod tests {
         let long = vec![b'x'; MAX_LINE * 2 + 5];
         let chunks = assemble(&[&long, b"\n"]);
         assert_eq!(
-            chunks.iter().map(|chunk| chunk.text.len()).collect::<Vec<_>>(),
+            chunks
+                .iter()
+                .map(|chunk| chunk.text.len())
+                .collect::<Vec<_>>(),
             [MAX_LINE, MAX_LINE, 5]
         );
         assert_eq!(

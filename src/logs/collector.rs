@@ -72,7 +72,9 @@ impl Collector {
 
     /// Whether the output of a service is being read, or was.
     pub fn follows(&self, replica: &Replica) -> bool {
-        lock(&self.targets).get(replica).is_some_and(|target| target.state().followed)
+        lock(&self.targets)
+            .get(replica)
+            .is_some_and(|target| target.state().followed)
     }
 
     /// Reads `output` to its end, in the background.
@@ -140,9 +142,9 @@ impl Target {
     fn open(paths: &LogPaths, sink: &EventSink, replica: &Replica) -> Self {
         let service = match replica.number {
             1 => replica.service.clone(),
-            number => {
-                format!("{}-{number}", replica.service).parse().expect("a legal name with a number")
-            }
+            number => format!("{}-{number}", replica.service)
+                .parse()
+                .expect("a legal name with a number"),
         };
         let (file, failure) = match LogFile::open(paths, replica.worker, &service) {
             Ok(file) => (Some(file), None),
@@ -157,8 +159,12 @@ impl Target {
             failure: None,
             lost: 0,
         };
-        let target =
-            Self { worker: replica.worker, service, sink: sink.clone(), state: Mutex::new(state) };
+        let target = Self {
+            worker: replica.worker,
+            service,
+            sink: sink.clone(),
+            state: Mutex::new(state),
+        };
         if let Some(error) = failure {
             target.warn(&error);
         }
@@ -170,7 +176,10 @@ impl Target {
         let line = self.line(
             Source::Meta,
             Timestamp::now(),
-            Chunk { text: Bytes::copy_from_slice(text.as_bytes()), ended: true },
+            Chunk {
+                text: Bytes::copy_from_slice(text.as_bytes()),
+                ended: true,
+            },
         );
         self.keep(&line);
         self.state().flush();
@@ -179,7 +188,10 @@ impl Target {
     /// The last lines that the container wrote, oldest first.
     pub fn last_lines(&self, count: usize) -> Vec<LogLine> {
         let state = self.state();
-        let written = state.remembered.iter().filter(|line| line.source != Source::Meta);
+        let written = state
+            .remembered
+            .iter()
+            .filter(|line| line.source != Source::Meta);
         let skipped = written.clone().count().saturating_sub(count);
         written.skip(skipped).cloned().collect()
     }
@@ -187,7 +199,10 @@ impl Target {
     /// Becomes true when a line matches, one that is remembered or one to come.
     pub fn watch_for(&self, pattern: Regex) -> watch::Receiver<bool> {
         let mut state = self.state();
-        let matched = state.remembered.iter().any(|line| pattern.is_match(&line.text));
+        let matched = state
+            .remembered
+            .iter()
+            .any(|line| pattern.is_match(&line.text));
         let (sender, receiver) = watch::channel(matched);
         if !matched {
             state.patterns.push((pattern, sender));
@@ -213,7 +228,10 @@ impl Target {
             let OutputFrame { stream, at, bytes } = match frame {
                 Ok(frame) => frame,
                 Err(error) => {
-                    self.meta(&format!("the log stream broke: {}", crate::error::chain(&error)));
+                    self.meta(&format!(
+                        "the log stream broke: {}",
+                        crate::error::chain(&error)
+                    ));
                     break;
                 }
             };
@@ -222,7 +240,9 @@ impl Target {
                 StdStream::Stdout => &mut stdout,
                 StdStream::Stderr => &mut stderr,
             };
-            assembler.push(bytes, |chunk| lines.push(self.line(stream.into(), at, chunk)));
+            assembler.push(bytes, |chunk| {
+                lines.push(self.line(stream.into(), at, chunk))
+            });
             self.pass_on(&mut lines, sink).await;
         }
         for (stream, mut assembler) in [(StdStream::Stdout, stdout), (StdStream::Stderr, stderr)] {
@@ -242,7 +262,14 @@ impl Target {
     }
 
     fn line(&self, source: Source, at: Timestamp, Chunk { text, ended }: Chunk) -> LogLine {
-        LogLine { worker: self.worker, service: self.service.clone(), source, at, text, ended }
+        LogLine {
+            worker: self.worker,
+            service: self.service.clone(),
+            source,
+            at,
+            text,
+            ended,
+        }
     }
 
     /// Writes a line down; tells whether it is to be shown as well.
@@ -276,17 +303,23 @@ impl Target {
     }
 
     fn warn(&self, error: &std::io::Error) {
-        let message =
-            format!("the log of {}/{} is not written: {error}", self.worker, self.service);
-        self.sink.service(self.worker, &self.service, EventKind::Warning { message });
+        let message = format!(
+            "the log of {}/{} is not written: {error}",
+            self.worker, self.service
+        );
+        self.sink
+            .service(self.worker, &self.service, EventKind::Warning { message });
     }
 
     fn report_loss(&self) {
         let lost = std::mem::take(&mut self.state().lost);
         if lost > 0 {
-            let message =
-                format!("{lost} lines of the log of {}/{} are lost", self.worker, self.service);
-            self.sink.service(self.worker, &self.service, EventKind::Warning { message });
+            let message = format!(
+                "{lost} lines of the log of {}/{} are lost",
+                self.worker, self.service
+            );
+            self.sink
+                .service(self.worker, &self.service, EventKind::Warning { message });
         }
     }
 
@@ -323,7 +356,10 @@ impl State {
         // A copy, even of a short line: a slice would keep its whole frame in memory.
         let length = line.text.len().min(REMEMBERED_BYTES);
         let text = Bytes::copy_from_slice(&line.text[..length]);
-        self.remembered.push_back(LogLine { text, ..line.clone() });
+        self.remembered.push_back(LogLine {
+            text,
+            ..line.clone()
+        });
     }
 }
 

@@ -27,7 +27,9 @@ pub struct LogPaths {
 impl LogPaths {
     /// Log files under `directory`, which need not exist yet.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self {
+            directory: directory.into(),
+        }
     }
 
     /// The lines as people read them.
@@ -41,7 +43,9 @@ impl LogPaths {
     }
 
     fn file(&self, worker: WorkerId, service: &str, extension: &str) -> PathBuf {
-        self.directory.join(format!("worker-{}", worker.0)).join(format!("{service}.{extension}"))
+        self.directory
+            .join(format!("worker-{}", worker.0))
+            .join(format!("{service}.{extension}"))
     }
 }
 
@@ -67,7 +71,10 @@ struct Record<'a> {
     ended: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
 fn is_true(value: &bool) -> bool {
     *value
 }
@@ -92,7 +99,13 @@ impl LogFile {
         let text = String::from_utf8_lossy(&line.text);
         let is_exact = matches!(text, std::borrow::Cow::Borrowed(_));
         let base64 = (!is_exact).then(|| BASE64_STANDARD.encode(&line.text));
-        let record = Record { at: line.at, source: line.source, text, base64, ended: line.ended };
+        let record = Record {
+            at: line.at,
+            source: line.source,
+            text,
+            base64,
+            ended: line.ended,
+        };
         serde_json::to_writer(&mut self.json, &record)?;
         self.json.write_all(b"\n")
     }

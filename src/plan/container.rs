@@ -55,9 +55,12 @@ pub(super) fn container(
     ]);
     // The file's labels come last and cannot take the place of ours.
     for (name, value) in &service.labels {
-        spec.labels.entry(name.clone()).or_insert_with(|| value.clone());
+        spec.labels
+            .entry(name.clone())
+            .or_insert_with(|| value.clone());
     }
-    spec.labels.insert(label::CONFIG_HASH.to_owned(), config_hash(&spec, image));
+    spec.labels
+        .insert(label::CONFIG_HASH.to_owned(), config_hash(&spec, image));
     Ok(spec)
 }
 
@@ -75,7 +78,13 @@ fn config_hash(spec: &ContainerSpec, image: Option<&Image>) -> String {
 /// How readiness is seen is stackrun's business: changing it does not make another
 /// container.
 fn without_readiness(service: &Service) -> Service {
-    Service { ready: None, build: None, pull_policy: None, replicas: 1, ..service.clone() }
+    Service {
+        ready: None,
+        build: None,
+        pull_policy: None,
+        replicas: 1,
+        ..service.clone()
+    }
 }
 
 fn endpoints(
@@ -92,7 +101,10 @@ fn endpoints(
             let mut aliases = vec![service.name.to_string()];
             aliases.extend(attachment.aliases.iter().cloned());
             aliases.extend(service.container_name.clone());
-            Endpoint { network: network_name(project, naming, replica, key), aliases }
+            Endpoint {
+                network: network_name(project, naming, replica, key),
+                aliases,
+            }
         })
         .collect()
 }
@@ -111,7 +123,11 @@ fn network_mode(naming: &Naming<'_>, replica: &Replica, service: &Service) -> Op
         NetworkMode::Bridge => "bridge".to_owned(),
         NetworkMode::Container(container) => format!("container:{container}"),
         NetworkMode::Service(name) => {
-            let other = Replica { worker: replica.worker, service: name.clone(), number: 1 };
+            let other = Replica {
+                worker: replica.worker,
+                service: name.clone(),
+                number: 1,
+            };
             format!("container:{}", naming.container(&other))
         }
     })
@@ -122,10 +138,16 @@ fn network_mode(naming: &Naming<'_>, replica: &Replica, service: &Service) -> Op
 /// collide. The literal 127.0.0.1, because random ports of IPv4 and IPv6 differ
 /// (moby#42442).
 fn publish(service: &Service, image: Option<&Image>) -> Result<Vec<PublishRequest>, PlanError> {
-    if matches!(service.network_mode, Some(NetworkMode::Host | NetworkMode::None)) {
+    if matches!(
+        service.network_mode,
+        Some(NetworkMode::Host | NetworkMode::None)
+    ) {
         return Ok(Vec::new());
     }
-    let declared = service.ports.iter().map(|port| (port.target, port.protocol));
+    let declared = service
+        .ports
+        .iter()
+        .map(|port| (port.target, port.protocol));
     let probed = readiness::probe_port(service, image)?.map(|port| (port, Protocol::Tcp));
     let mut requests: Vec<_> = declared
         .chain(probed)
@@ -147,9 +169,11 @@ fn volumes(
     service: &Service,
 ) -> Vec<VolumeMount> {
     let named = service.mounts.iter().filter_map(|mount| match &mount.kind {
-        MountKind::Volume { key: Some(key), nocopy, subpath } => {
-            Some((mount, key, nocopy, subpath))
-        }
+        MountKind::Volume {
+            key: Some(key),
+            nocopy,
+            subpath,
+        } => Some((mount, key, nocopy, subpath)),
         _ => None,
     });
     named
@@ -175,21 +199,35 @@ pub(super) fn shared(project: &Project) -> Vec<Shared> {
     let mut found: Vec<Shared> = Vec::new();
     let mut note = |what: &'static str, name: String, service: &Service| {
         let service = service.name.to_string();
-        match found.iter_mut().find(|shared| shared.what == what && shared.name == name) {
+        match found
+            .iter_mut()
+            .find(|shared| shared.what == what && shared.name == name)
+        {
             Some(shared) => shared.services.push(service),
-            None => found.push(Shared { what, name, services: vec![service] }),
+            None => found.push(Shared {
+                what,
+                name,
+                services: vec![service],
+            }),
         }
     };
     for service in project.services.values() {
         for key in service.networks.keys() {
-            if project.networks.get(key).is_some_and(|network| network.external) {
+            if project
+                .networks
+                .get(key)
+                .is_some_and(|network| network.external)
+            {
                 note("external network", key.clone(), service);
             }
         }
         for mount in &service.mounts {
             match &mount.kind {
                 MountKind::Volume { key: Some(key), .. }
-                    if project.volumes.get(key).is_some_and(|volume| volume.external) =>
+                    if project
+                        .volumes
+                        .get(key)
+                        .is_some_and(|volume| volume.external) =>
                 {
                     note("external volume", key.clone(), service);
                 }
@@ -199,7 +237,10 @@ pub(super) fn shared(project: &Project) -> Vec<Shared> {
                 _ => {}
             }
         }
-        if matches!(service.network_mode, Some(NetworkMode::Host | NetworkMode::Bridge)) {
+        if matches!(
+            service.network_mode,
+            Some(NetworkMode::Host | NetworkMode::Bridge)
+        ) {
             note("network mode", "host or bridge".to_owned(), service);
         }
     }

@@ -22,13 +22,25 @@ pub fn down(observed: &Observed, volumes: Volumes, cause: &str) -> Plan {
     let mut plan = Plan::default();
     let mut workers: BTreeMap<WorkerId, Observed> = BTreeMap::new();
     for container in &observed.containers {
-        workers.entry(worker_of(container)).or_default().containers.push(container.clone());
+        workers
+            .entry(worker_of(container))
+            .or_default()
+            .containers
+            .push(container.clone());
     }
     for network in &observed.networks {
-        workers.entry(worker_of(network)).or_default().networks.push(network.clone());
+        workers
+            .entry(worker_of(network))
+            .or_default()
+            .networks
+            .push(network.clone());
     }
     for volume in &observed.volumes {
-        workers.entry(worker_of(volume)).or_default().volumes.push(volume.clone());
+        workers
+            .entry(worker_of(volume))
+            .or_default()
+            .volumes
+            .push(volume.clone());
     }
     for (worker, observed) in workers {
         down_worker(&mut plan, worker, &observed, volumes, cause);
@@ -51,12 +63,18 @@ fn down_worker(
     let removed = remove_containers(plan, observed.containers.iter().collect(), cause);
     let needs: Vec<Need> = removed.values().flatten().copied().map(go_on).collect();
     for network in &observed.networks {
-        let action = Action::RemoveNetwork { worker, name: network.name.clone() };
+        let action = Action::RemoveNetwork {
+            worker,
+            name: network.name.clone(),
+        };
         plan.add(action, needs.clone(), cause);
     }
     if volumes == Volumes::Remove {
         for volume in &observed.volumes {
-            let action = Action::RemoveVolume { worker, name: volume.name.clone() };
+            let action = Action::RemoveVolume {
+                worker,
+                name: volume.name.clone(),
+            };
             plan.add(action, needs.clone(), cause);
         }
     }
@@ -65,7 +83,10 @@ fn down_worker(
 /// Cleaning up does as much as it can: a step that failed keeps no other from being
 /// tried.
 pub(super) fn go_on(node: NodeId) -> Need {
-    Need { node, optional: true }
+    Need {
+        node,
+        optional: true,
+    }
 }
 
 /// Stops and removes containers of one worker, dependents first. Returns the removal
@@ -78,8 +99,10 @@ pub(super) fn remove_containers(
     let mut stops: BTreeMap<String, Vec<NodeId>> = BTreeMap::new();
     let mut removed: BTreeMap<ServiceName, Vec<NodeId>> = BTreeMap::new();
     while !left.is_empty() {
-        let (mut free, waiting): (Vec<_>, Vec<_>) =
-            left.iter().copied().partition(|container| !has_dependent(container, &left));
+        let (mut free, waiting): (Vec<_>, Vec<_>) = left
+            .iter()
+            .copied()
+            .partition(|container| !has_dependent(container, &left));
         // Labels written by something else may form a circle: then all go at once.
         if free.is_empty() {
             free.clone_from(&left);
@@ -92,17 +115,25 @@ pub(super) fn remove_containers(
             let name = replica.service.to_string();
             let mut last = Vec::new();
             if container.status.is_up() {
-                let after = dependents(&name, observed_stops(&stops)).map(go_on).collect();
+                let after = dependents(&name, observed_stops(&stops))
+                    .map(go_on)
+                    .collect();
                 let action = Action::StopContainer {
                     replica: replica.clone(),
                     container: container.name.clone(),
                 };
                 let stop = plan.add(action, after, cause);
-                stops.entry(depends_on_key(container)).or_default().push(stop);
+                stops
+                    .entry(depends_on_key(container))
+                    .or_default()
+                    .push(stop);
                 last.push(go_on(stop));
             }
             let service = replica.service.clone();
-            let action = Action::RemoveContainer { replica, container: container.name.clone() };
+            let action = Action::RemoveContainer {
+                replica,
+                container: container.name.clone(),
+            };
             let node = plan.add(action, last, cause);
             removed.entry(service).or_default().push(node);
         }
@@ -111,13 +142,19 @@ pub(super) fn remove_containers(
 }
 
 fn depends_on_key(container: &ObservedContainer) -> String {
-    container.labels.get(label::DEPENDS_ON).cloned().unwrap_or_default()
+    container
+        .labels
+        .get(label::DEPENDS_ON)
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn observed_stops(
     stops: &BTreeMap<String, Vec<NodeId>>,
 ) -> impl Iterator<Item = (&str, &[NodeId])> {
-    stops.iter().map(|(depends_on, nodes)| (depends_on.as_str(), nodes.as_slice()))
+    stops
+        .iter()
+        .map(|(depends_on, nodes)| (depends_on.as_str(), nodes.as_slice()))
 }
 
 /// The stops of those that depend on `service`.
@@ -143,12 +180,18 @@ fn has_dependent(container: &ObservedContainer, others: &[&ObservedContainer]) -
 
 /// The replica that a container's labels speak of.
 pub fn replica_of(container: &ObservedContainer) -> Replica {
-    let number = container.labels.get(label::REPLICA).and_then(|number| number.parse().ok());
+    let number = container
+        .labels
+        .get(label::REPLICA)
+        .and_then(|number| number.parse().ok());
     Replica {
         worker: worker_of(container),
         service: container.service().unwrap_or_else(|| {
             // Engine names have the same alphabet as service names.
-            container.name.parse().unwrap_or_else(|_| "unknown".parse().expect("a legal name"))
+            container
+                .name
+                .parse()
+                .unwrap_or_else(|_| "unknown".parse().expect("a legal name"))
         }),
         number: number.unwrap_or(1),
     }

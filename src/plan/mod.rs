@@ -280,14 +280,21 @@ impl Action {
 impl Plan {
     fn add(&mut self, action: Action, needs: Vec<Need>, cause: impl Into<String>) -> NodeId {
         debug_assert!(needs.iter().all(|need| need.node < self.nodes.len()));
-        self.nodes.push(Node { action, needs, cause: cause.into(), tolerated: false });
+        self.nodes.push(Node {
+            action,
+            needs,
+            cause: cause.into(),
+            tolerated: false,
+        });
         self.nodes.len() - 1
     }
 
     /// Whether anything would be created, started, stopped or removed. Waiting alone
     /// changes nothing.
     pub fn changes_anything(&self) -> bool {
-        self.nodes.iter().any(|node| !matches!(node.action, Action::AwaitContainer { .. }))
+        self.nodes
+            .iter()
+            .any(|node| !matches!(node.action, Action::AwaitContainer { .. }))
     }
 }
 
@@ -341,7 +348,11 @@ impl fmt::Display for Plan {
             writeln!(f, "#{id} {}, {}", node.action, node.cause)?;
         }
         for kept in &self.kept {
-            writeln!(f, "keep {} {}, {}", kept.replica, kept.container, kept.cause)?;
+            writeln!(
+                f,
+                "keep {} {}, {}",
+                kept.replica, kept.container, kept.cause
+            )?;
         }
         Ok(())
     }

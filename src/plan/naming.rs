@@ -27,7 +27,11 @@ impl Naming<'_> {
     /// `<session>-w<worker>-<service>`, and `-<number>` from the second replica on.
     pub fn container(&self, replica: &Replica) -> String {
         let name = format!("{}-{}", self.worker(replica.worker), replica.service);
-        if replica.number == 1 { name } else { format!("{name}-{}", replica.number) }
+        if replica.number == 1 {
+            name
+        } else {
+            format!("{name}-{}", replica.number)
+        }
     }
 
     /// `<session>-w<worker>-<key>`, for networks and volumes.
@@ -40,7 +44,10 @@ impl Naming<'_> {
         Labels::from([
             (label::SESSION.to_owned(), self.session.to_string()),
             (label::PROJECT.to_owned(), self.project.to_string()),
-            (label::DIRECTORY.to_owned(), self.directory.display().to_string()),
+            (
+                label::DIRECTORY.to_owned(),
+                self.directory.display().to_string(),
+            ),
             (label::WORKER.to_owned(), worker.0.to_string()),
             (label::COMPOSE_PROJECT.to_owned(), self.worker(worker)),
         ])

@@ -16,7 +16,11 @@ pub struct Cycle(
 /// the order of the file. Dependencies that are not in the project are left out:
 /// they are optional, or the loader has refused them.
 pub fn start_order(services: &IndexMap<ServiceName, Service>) -> Result<Vec<&Service>, Cycle> {
-    let mut visit = Visit { services, done: Vec::new(), path: Vec::new() };
+    let mut visit = Visit {
+        services,
+        done: Vec::new(),
+        path: Vec::new(),
+    };
     for service in services.values() {
         visit.service(service)?;
     }

@@ -95,25 +95,39 @@ impl Wait {
             Condition::Started => Readiness::Running,
             Condition::CompletedSuccessfully => Readiness::Completed,
             Condition::Healthy => {
-                match service.ready.as_ref().and_then(|ready| ready.probe.as_ref()) {
+                match service
+                    .ready
+                    .as_ref()
+                    .and_then(|ready| ready.probe.as_ref())
+                {
                     Some(probe) => from_probe(service, probe, image)?,
                     None => from_healthcheck(healthcheck.as_ref(), capabilities),
                 }
             }
         };
-        let start_period = healthcheck.and_then(|check| check.start_period).unwrap_or_default();
+        let start_period = healthcheck
+            .and_then(|check| check.start_period)
+            .unwrap_or_default();
         let timeout = service
             .ready
             .as_ref()
             .and_then(|ready| ready.timeout)
             .unwrap_or(DEFAULT_TIMEOUT + start_period);
-        Ok(Self { condition, readiness, timeout, may_complete: condition != Condition::Healthy })
+        Ok(Self {
+            condition,
+            readiness,
+            timeout,
+            may_complete: condition != Condition::Healthy,
+        })
     }
 }
 
 /// Whether anything tells that the service is healthy.
 pub(super) fn can_be_healthy(service: &Service, image: Option<&Image>) -> bool {
-    let has_probe = service.ready.as_ref().is_some_and(|ready| ready.probe.is_some());
+    let has_probe = service
+        .ready
+        .as_ref()
+        .is_some_and(|ready| ready.probe.is_some());
     has_probe || effective_healthcheck(service, image).is_some_and(|check| is_a_check(&check))
 }
 
@@ -122,13 +136,19 @@ pub(super) fn probe_port(
     service: &Service,
     image: Option<&Image>,
 ) -> Result<Option<u16>, PlanError> {
-    let port = match service.ready.as_ref().and_then(|ready| ready.probe.as_ref()) {
+    let port = match service
+        .ready
+        .as_ref()
+        .and_then(|ready| ready.probe.as_ref())
+    {
         Some(Probe::Http { port, .. } | Probe::Tcp { port }) => *port,
         _ => return Ok(None),
     };
     port.or_else(|| first_port(service, image))
         .map(Some)
-        .ok_or_else(|| PlanError::ProbeWithoutPort { service: service.name.clone() })
+        .ok_or_else(|| PlanError::ProbeWithoutPort {
+            service: service.name.clone(),
+        })
 }
 
 /// The health check that a container is created with, tuned so that the engine
@@ -174,7 +194,10 @@ fn effective_healthcheck(service: &Service, image: Option<&Image>) -> Option<Hea
 }
 
 fn is_a_check(check: &Healthcheck) -> bool {
-    matches!(check.test, Some(HealthTest::Command(_) | HealthTest::Shell(_)))
+    matches!(
+        check.test,
+        Some(HealthTest::Command(_) | HealthTest::Shell(_))
+    )
 }
 
 fn from_probe(
@@ -186,12 +209,18 @@ fn from_probe(
         Ok(probe_port(service, image)?.expect("host probes have a port or are refused"))
     };
     Ok(match probe {
-        Probe::Http { path, expect, .. } => {
-            Readiness::Http { path: path.clone(), port: port()?, expect: *expect }
-        }
+        Probe::Http { path, expect, .. } => Readiness::Http {
+            path: path.clone(),
+            port: port()?,
+            expect: *expect,
+        },
         Probe::Tcp { .. } => Readiness::Tcp { port: port()? },
-        Probe::Exec { command } => Readiness::Exec { command: command.clone() },
-        Probe::Log { pattern } => Readiness::Log { pattern: pattern.clone() },
+        Probe::Exec { command } => Readiness::Exec {
+            command: command.clone(),
+        },
+        Probe::Log { pattern } => Readiness::Log {
+            pattern: pattern.clone(),
+        },
     })
 }
 
@@ -213,10 +242,21 @@ fn from_healthcheck(check: Option<&Healthcheck>, capabilities: Capabilities) -> 
 
 /// The first published TCP port, else the first that the file or the image exposes.
 fn first_port(service: &Service, image: Option<&Image>) -> Option<u16> {
-    let published = service.ports.iter().find(|port| port.protocol == Protocol::Tcp);
-    let exposed = || service.expose.iter().find_map(|port| port.split('/').next()?.parse().ok());
+    let published = service
+        .ports
+        .iter()
+        .find(|port| port.protocol == Protocol::Tcp);
+    let exposed = || {
+        service
+            .expose
+            .iter()
+            .find_map(|port| port.split('/').next()?.parse().ok())
+    };
     let of_image = || image.and_then(|image| image.exposed_ports.first().copied());
-    published.map(|port| port.target).or_else(exposed).or_else(of_image)
+    published
+        .map(|port| port.target)
+        .or_else(exposed)
+        .or_else(of_image)
 }
 
 impl fmt::Display for Readiness {
@@ -225,10 +265,18 @@ impl fmt::Display for Readiness {
             Self::Running => f.write_str("running"),
             Self::Completed => f.write_str("exit code 0"),
             Self::Health | Self::HealthOrExec { .. } => f.write_str("health check"),
-            Self::Http { path, port, expect: Expect::Success } => {
+            Self::Http {
+                path,
+                port,
+                expect: Expect::Success,
+            } => {
                 write!(f, "GET :{port}{path}")
             }
-            Self::Http { path, port, expect: Expect::Status(status) } => {
+            Self::Http {
+                path,
+                port,
+                expect: Expect::Status(status),
+            } => {
                 write!(f, "GET :{port}{path} = {status}")
             }
             Self::Tcp { port } => write!(f, "connect to :{port}"),

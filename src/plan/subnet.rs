@@ -44,7 +44,11 @@ impl SubnetAllocator {
         });
         let digest = Sha256::digest(salt.as_bytes());
         let start = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        Self { pool, taken: taken.collect(), start }
+        Self {
+            pool,
+            taken: taken.collect(),
+            start,
+        }
     }
 
     /// Takes a subnet with room for `containers`.
@@ -70,7 +74,9 @@ impl SubnetAllocator {
     }
 
     fn is_free(&self, first: u32, last: u32) -> bool {
-        self.taken.iter().all(|(from, to)| last < *from || *to < first)
+        self.taken
+            .iter()
+            .all(|(from, to)| last < *from || *to < first)
     }
 }
 
@@ -81,7 +87,10 @@ fn bounds(net: Ipv4Net) -> (u32, u32) {
 /// Network, gateway and broadcast address are not for containers.
 fn prefix_for(containers: usize) -> u8 {
     let needed = containers as u64 + 3;
-    (1..=SMALLEST).rev().find(|prefix| 1_u64 << (32 - prefix) >= needed).unwrap_or(1)
+    (1..=SMALLEST)
+        .rev()
+        .find(|prefix| 1_u64 << (32 - prefix) >= needed)
+        .unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -91,12 +100,17 @@ mod tests {
     use super::*;
 
     fn pool(range: &str) -> SubnetPool {
-        SubnetPool { range: range.parse().unwrap() }
+        SubnetPool {
+            range: range.parse().unwrap(),
+        }
     }
 
     #[test]
     fn a_subnet_has_room_for_its_containers() {
-        assert_eq!([1, 13, 14, 29, 253, 254].map(prefix_for), [28, 28, 27, 27, 24, 23]);
+        assert_eq!(
+            [1, 13, 14, 29, 253, 254].map(prefix_for),
+            [28, 28, 27, 27, 24, 23]
+        );
     }
 
     #[test]
@@ -105,7 +119,10 @@ mod tests {
         assert!(subnets.allocate(3).is_ok());
         assert!(subnets.allocate(3).is_ok());
         let error = subnets.allocate(3).unwrap_err();
-        assert_eq!(error.to_string(), "no free /28 subnet is left in the pool 10.0.0.0/27");
+        assert_eq!(
+            error.to_string(),
+            "no free /28 subnet is left in the pool 10.0.0.0/27"
+        );
     }
 
     #[test]

@@ -41,9 +41,15 @@ pub fn up(request: &Request<'_>, world: &World) -> Result<Plan, PlanError> {
             directory: &request.project.directory,
         },
         order: start_order(&request.project.services)?,
-        plan: Plan { subnets: SubnetAllocator::new(pool, &world.taken, salt), ..Plan::default() },
+        plan: Plan {
+            subnets: SubnetAllocator::new(pool, &world.taken, salt),
+            ..Plan::default()
+        },
     };
-    up.plan.warnings = shared(request.project).iter().map(ToString::to_string).collect();
+    up.plan.warnings = shared(request.project)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let missing = up.missing_images();
     up.append(pulls(request.project, &missing));
     up.remove_surplus();
@@ -58,9 +64,15 @@ pub fn up(request: &Request<'_>, world: &World) -> Result<Plan, PlanError> {
 pub fn pulls(project: &Project, images: &[String]) -> Plan {
     let mut plan = Plan::default();
     for image in images {
-        let user = project.services.values().find(|service| service.image == *image);
+        let user = project
+            .services
+            .values()
+            .find(|service| service.image == *image);
         let platform = user.and_then(|service| service.platform.clone());
-        let action = Action::PullImage { reference: image.clone(), platform };
+        let action = Action::PullImage {
+            reference: image.clone(),
+            platform,
+        };
         plan.add(action, Vec::new(), "not found");
     }
     plan
@@ -87,7 +99,12 @@ impl Up<'_> {
             let never = service.pull_policy == Some(PullPolicy::Never);
             !never && !self.world.images.contains_key(&service.image)
         };
-        let images: BTreeSet<_> = self.order.iter().filter(missing).map(|s| &s.image).collect();
+        let images: BTreeSet<_> = self
+            .order
+            .iter()
+            .filter(missing)
+            .map(|s| &s.image)
+            .collect();
         images.into_iter().cloned().collect()
     }
 
@@ -104,8 +121,18 @@ impl Up<'_> {
                 .filter(|c| beyond(c.worker()))
                 .cloned()
                 .collect(),
-            networks: observed.networks.iter().filter(|n| beyond(n.worker())).cloned().collect(),
-            volumes: observed.volumes.iter().filter(|v| beyond(v.worker())).cloned().collect(),
+            networks: observed
+                .networks
+                .iter()
+                .filter(|n| beyond(n.worker()))
+                .cloned()
+                .collect(),
+            volumes: observed
+                .volumes
+                .iter()
+                .filter(|v| beyond(v.worker()))
+                .cloned()
+                .collect(),
         };
         let cause = format!("only {} wanted", text::count(wanted as usize, "worker"));
         self.append(down(&surplus, Volumes::Remove, &cause));
@@ -113,14 +140,24 @@ impl Up<'_> {
         let known = self.request.known_services;
         let is_orphan = |container: &&ObservedContainer| {
             !beyond(container.worker())
-                && container.service().is_some_and(|service| !known.contains(&service))
+                && container
+                    .service()
+                    .is_some_and(|service| !known.contains(&service))
         };
-        let orphans: Vec<_> = observed.containers.iter().filter(is_orphan).cloned().collect();
+        let orphans: Vec<_> = observed
+            .containers
+            .iter()
+            .filter(is_orphan)
+            .cloned()
+            .collect();
         if orphans.is_empty() {
             return;
         }
         if self.request.remove_orphans {
-            surplus = Observed { containers: orphans, ..Observed::default() };
+            surplus = Observed {
+                containers: orphans,
+                ..Observed::default()
+            };
             self.append(down(&surplus, Volumes::Keep, "not in the project any more"));
         } else {
             let names: BTreeSet<_> = orphans.iter().filter_map(Labelled::service).collect();
@@ -134,12 +171,14 @@ impl Up<'_> {
 
     fn append(&mut self, other: Plan) {
         let offset = self.plan.nodes.len();
-        self.plan.nodes.extend(other.nodes.into_iter().map(|mut node| {
-            for need in &mut node.needs {
-                need.node += offset;
-            }
-            node
-        }));
+        self.plan
+            .nodes
+            .extend(other.nodes.into_iter().map(|mut node| {
+                for need in &mut node.needs {
+                    need.node += offset;
+                }
+                node
+            }));
     }
 
     fn worker(&mut self, worker: WorkerId) -> Result<(), PlanError> {
@@ -149,7 +188,11 @@ impl Up<'_> {
         for service in self.order.clone() {
             let service = Arc::new(service.clone());
             for number in 1..=service.replicas {
-                let replica = Replica { worker, service: service.name.clone(), number };
+                let replica = Replica {
+                    worker,
+                    service: service.name.clone(),
+                    number,
+                };
                 let resources = needed(&service, &networks, &volumes);
                 self.replica(&replica, &service, resources, &mut milestones)?;
             }
@@ -161,18 +204,30 @@ impl Up<'_> {
         let project = self.request.project;
         let mut nodes = BTreeMap::new();
         for (key, network) in &project.networks {
-            let members = project.services.values().filter(|s| s.networks.contains_key(key));
+            let members = project
+                .services
+                .values()
+                .filter(|s| s.networks.contains_key(key));
             let members: usize = members.map(|service| service.replicas as usize).sum();
             if network.external || members == 0 {
                 continue;
             }
             let name = self.naming.resource(worker, key);
-            if self.world.observed.networks.iter().any(|network| network.name == name) {
+            if self
+                .world
+                .observed
+                .networks
+                .iter()
+                .any(|network| network.name == name)
+            {
                 continue;
             }
             let spec = self.network(worker, key, network, members)?;
-            let node =
-                self.plan.add(Action::CreateNetwork { worker, spec }, Vec::new(), "not found");
+            let node = self.plan.add(
+                Action::CreateNetwork { worker, spec },
+                Vec::new(),
+                "not found",
+            );
             nodes.insert(key.clone(), node);
         }
         Ok(nodes)
@@ -206,14 +261,22 @@ impl Up<'_> {
         let mut nodes = BTreeMap::new();
         for (key, volume) in &self.request.project.volumes {
             let name = self.naming.resource(worker, key);
-            let exists = self.world.observed.volumes.iter().any(|volume| volume.name == name);
+            let exists = self
+                .world
+                .observed
+                .volumes
+                .iter()
+                .any(|volume| volume.name == name);
             let is_used = self.order.iter().any(|service| mounts(service, key));
             if volume.external || exists || !is_used {
                 continue;
             }
             let spec = self.volume(worker, key, volume, name);
-            let node =
-                self.plan.add(Action::CreateVolume { worker, spec }, Vec::new(), "not found");
+            let node = self.plan.add(
+                Action::CreateVolume { worker, spec },
+                Vec::new(),
+                "not found",
+            );
             nodes.insert(key.clone(), node);
         }
         nodes
@@ -240,7 +303,13 @@ impl Up<'_> {
         resources: Vec<NodeId>,
         milestones: &mut Milestones,
     ) -> Result<(), PlanError> {
-        let spec = container(self.request.project, &self.naming, self.world, replica, service)?;
+        let spec = container(
+            self.request.project,
+            &self.naming,
+            self.world,
+            replica,
+            service,
+        )?;
         let name = spec.name.clone();
         let verdict = self.verdict(&spec, service, milestones);
         let needs = self.dependencies(service, milestones)?;
@@ -254,8 +323,10 @@ impl Up<'_> {
                 None
             }
             Verdict::Start(cause) => {
-                let action =
-                    Action::StartContainer { replica: replica.clone(), container: name.clone() };
+                let action = Action::StartContainer {
+                    replica: replica.clone(),
+                    container: name.clone(),
+                };
                 Some(self.plan.add(action, needs, cause))
             }
             Verdict::Create(old, cause) => {
@@ -285,19 +356,34 @@ impl Up<'_> {
         }
         // `network_mode: service:x` joins a container that must be there, and be running
         // when this one starts.
-        if spec.network_mode.as_ref().is_some_and(|mode| mode.starts_with("container:")) {
+        if spec
+            .network_mode
+            .as_ref()
+            .is_some_and(|mode| mode.starts_with("container:"))
+        {
             needs.extend(dependencies.iter().copied());
         }
-        let action = Action::CreateContainer { replica: replica.clone(), spec: Box::new(spec) };
+        let action = Action::CreateContainer {
+            replica: replica.clone(),
+            spec: Box::new(spec),
+        };
         let created = self.plan.add(action, needs, cause);
         let mut needs = vec![must(created)];
         needs.extend(dependencies);
-        let action = Action::StartContainer { replica: replica.clone(), container: name };
+        let action = Action::StartContainer {
+            replica: replica.clone(),
+            container: name,
+        };
         self.plan.add(action, needs, "created")
     }
 
     fn verdict(&self, spec: &ContainerSpec, service: &Service, milestones: &Milestones) -> Verdict {
-        let Some(there) = self.world.observed.containers.iter().find(|c| c.name == spec.name)
+        let Some(there) = self
+            .world
+            .observed
+            .containers
+            .iter()
+            .find(|c| c.name == spec.name)
         else {
             return Verdict::Create(None, "not found".to_owned());
         };
@@ -307,8 +393,10 @@ impl Up<'_> {
                 "configuration or image has changed".to_owned(),
             );
         }
-        if let Some(name) =
-            service.depends_on.keys().find(|name| milestones.recreated.contains(*name))
+        if let Some(name) = service
+            .depends_on
+            .keys()
+            .find(|name| milestones.recreated.contains(*name))
         {
             return Verdict::Create(
                 Some(Box::new(there.clone())),
@@ -321,7 +409,10 @@ impl Up<'_> {
                 Verdict::Keep("has completed with exit code 0".to_owned())
             }
             Status::Removing | Status::Dead | Status::Paused | Status::Restarting => {
-                Verdict::Create(Some(Box::new(there.clone())), format!("was {}", there.status))
+                Verdict::Create(
+                    Some(Box::new(there.clone())),
+                    format!("was {}", there.status),
+                )
             }
             status => Verdict::Start(format!("was {status}")),
         }
@@ -347,9 +438,14 @@ impl Up<'_> {
                     service: name.clone(),
                 });
             }
-            let nodes = milestones.reached.get(&(name.clone(), dependency.condition));
+            let nodes = milestones
+                .reached
+                .get(&(name.clone(), dependency.condition));
             let nodes = nodes.into_iter().flatten();
-            needs.extend(nodes.map(|node| Need { node: *node, optional: !dependency.required }));
+            needs.extend(nodes.map(|node| Need {
+                node: *node,
+                optional: !dependency.required,
+            }));
         }
         Ok(needs)
     }
@@ -364,7 +460,11 @@ impl Up<'_> {
         milestones: &mut Milestones,
     ) -> Result<(), PlanError> {
         let mut reach = |condition, node| {
-            milestones.reached.entry((service.name.clone(), condition)).or_default().push(node);
+            milestones
+                .reached
+                .entry((service.name.clone(), condition))
+                .or_default()
+                .push(node);
         };
         if let Some(started) = started {
             reach(Condition::Started, started);
@@ -450,7 +550,10 @@ enum Verdict {
 }
 
 fn must(node: NodeId) -> Need {
-    Need { node, optional: false }
+    Need {
+        node,
+        optional: false,
+    }
 }
 
 fn mounts(service: &Service, key: &str) -> bool {
@@ -466,6 +569,9 @@ fn needed(
     volumes: &BTreeMap<String, NodeId>,
 ) -> Vec<NodeId> {
     let networks = service.networks.keys().filter_map(|key| networks.get(key));
-    let volumes = volumes.iter().filter(|(key, _)| mounts(service, key)).map(|(_, node)| node);
+    let volumes = volumes
+        .iter()
+        .filter(|(key, _)| mounts(service, key))
+        .map(|(_, node)| node);
     networks.chain(volumes).copied().collect()
 }

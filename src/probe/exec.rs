@@ -24,7 +24,10 @@ pub(super) async fn run(
         }
         Ok(Ok((code, output))) => Err(format!("`{shown}` exited with code {code}: {output}")),
         Ok(Err(error)) => Err(format!("`{shown}`: {}", crate::error::chain(&error))),
-        Err(_) => Err(format!("`{shown}` took longer than {}", crate::text::duration(patience))),
+        Err(_) => Err(format!(
+            "`{shown}` took longer than {}",
+            crate::text::duration(patience)
+        )),
     }
 }
 
@@ -33,7 +36,10 @@ async fn exit_code_of(
     container: &str,
     command: &[String],
 ) -> Result<(i64, String), EngineError> {
-    let spec = ExecSpec { command: command.to_vec(), ..ExecSpec::default() };
+    let spec = ExecSpec {
+        command: command.to_vec(),
+        ..ExecSpec::default()
+    };
     let mut process = engine.exec(container, &spec).await?;
     let mut output = Vec::new();
     while let Some(frame) = process.output.next().await {

@@ -33,8 +33,9 @@ async fn status_of(
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request =
-        Request::get(path).header(HOST, address.to_string()).body(Empty::<Bytes>::new())?;
+    let request = Request::get(path)
+        .header(HOST, address.to_string())
+        .body(Empty::<Bytes>::new())?;
     // The connection does its work only while it is polled, and ends with this call.
     tokio::select! {
         response = sender.send_request(request) => Ok(response?.status()),

@@ -154,16 +154,19 @@ fn judge(
         return Some(if state.exit_code == 0 && completes && !state.oom_killed {
             Ok(Reached::Completed)
         } else {
-            Err(NotReady::Exited { exit_code: state.exit_code, oom_killed: state.oom_killed })
+            Err(NotReady::Exited {
+                exit_code: state.exit_code,
+                oom_killed: state.oom_killed,
+            })
         });
     }
     match &wait.readiness {
         Readiness::Running if state.status.is_up() => Some(Ok(Reached::Ready)),
         Readiness::Health | Readiness::HealthOrExec { .. } => match state.health {
             Some(Health::Healthy) => Some(Ok(Reached::Ready)),
-            Some(Health::Unhealthy) => {
-                Some(Err(NotReady::Unhealthy { output: state.health_output.clone() }))
-            }
+            Some(Health::Unhealthy) => Some(Err(NotReady::Unhealthy {
+                output: state.health_output.clone(),
+            })),
             health => {
                 if let Some(health) = health {
                     last.set(&format!("health is {health}"));
@@ -205,20 +208,25 @@ impl Attempts<'_> {
             }
             Readiness::Http { path, port, expect } => {
                 let address = address.ok_or(NotReady::Unreachable { port: *port })?;
-                self.repeat(FROM_HOST, || http::get(address, path, *expect)).await
+                self.repeat(FROM_HOST, || http::get(address, path, *expect))
+                    .await
             }
             Readiness::Tcp { port } => {
                 let address = address.ok_or(NotReady::Unreachable { port: *port })?;
                 self.repeat(FROM_HOST, || tcp::connect(address)).await
             }
             Readiness::HealthOrExec { command, timeout } => {
-                self.repeat(BY_EXEC, || exec::run(self.engine, self.container, command, *timeout))
-                    .await
+                self.repeat(BY_EXEC, || {
+                    exec::run(self.engine, self.container, command, *timeout)
+                })
+                .await
             }
             Readiness::Exec { command } => {
                 let timeout = Duration::from_secs(30);
-                self.repeat(BY_EXEC, || exec::run(self.engine, self.container, command, timeout))
-                    .await
+                self.repeat(BY_EXEC, || {
+                    exec::run(self.engine, self.container, command, timeout)
+                })
+                .await
             }
             Readiness::Log { pattern } => self.log_line(pattern).await,
         }
@@ -227,7 +235,8 @@ impl Attempts<'_> {
     async fn log_line(&self, pattern: &str) -> Result<(), NotReady> {
         let Ok(regex) = Regex::new(pattern) else {
             // The loader compiles every pattern; a project made by hand may differ.
-            self.last.set(&format!("`{pattern}` is not a regular expression"));
+            self.last
+                .set(&format!("`{pattern}` is not a regular expression"));
             return std::future::pending().await;
         };
         self.last.set("no line has matched");
@@ -262,12 +271,16 @@ struct Backoff {
 }
 
 /// An attempt from the host costs next to nothing.
-const FROM_HOST: Backoff =
-    Backoff { first: Duration::from_millis(2), longest: Duration::from_millis(50) };
+const FROM_HOST: Backoff = Backoff {
+    first: Duration::from_millis(2),
+    longest: Duration::from_millis(50),
+};
 
 /// An exec costs the engine some 50 ms and keeps it from starting other containers.
-const BY_EXEC: Backoff =
-    Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(250) };
+const BY_EXEC: Backoff = Backoff {
+    first: Duration::from_millis(10),
+    longest: Duration::from_millis(250),
+};
 
 /// What came of the last attempt, told once as long as it stays the same.
 struct LastStatus<'a> {
@@ -277,7 +290,10 @@ struct LastStatus<'a> {
 
 impl<'a> LastStatus<'a> {
     fn new(on_change: &'a (dyn Fn(&str) + Sync)) -> Self {
-        Self { status: Mutex::default(), on_change }
+        Self {
+            status: Mutex::default(),
+            on_change,
+        }
     }
 
     fn set(&self, status: &str) {
@@ -289,6 +305,9 @@ impl<'a> LastStatus<'a> {
     }
 
     fn take(&self) -> Option<String> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }

@@ -21,16 +21,27 @@ const COLORS: [&str; 6] = ["36", "33", "32", "35", "34", "31"];
 impl LineFormat {
     /// `w0 backend  | text`
     pub fn text(&self, line: &LogLine) -> String {
-        let prefix =
-            format!("{} {:<width$} |", line.worker, line.service.as_str(), width = self.width);
-        let time = if self.timestamps { format!(" {:.9}", line.at) } else { String::new() };
+        let prefix = format!(
+            "{} {:<width$} |",
+            line.worker,
+            line.service.as_str(),
+            width = self.width
+        );
+        let time = if self.timestamps {
+            format!(" {:.9}", line.at)
+        } else {
+            String::new()
+        };
         let text = display_text(&line.text, self.color);
         if !self.color {
             return format!("{prefix}{time} {text}\n");
         }
         let color = COLORS[line.worker.0 as usize % COLORS.len()];
-        let (dim, reset) =
-            if line.source == Source::Meta { ("\x1b[2m", "\x1b[0m") } else { ("", "\x1b[0m") };
+        let (dim, reset) = if line.source == Source::Meta {
+            ("\x1b[2m", "\x1b[0m")
+        } else {
+            ("", "\x1b[0m")
+        };
         format!("\x1b[{color}m{prefix}\x1b[0m{time} {dim}{text}{reset}\n")
     }
 
@@ -111,9 +122,14 @@ fn escape_sequence(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Strin
 
 /// Select Graphic Rendition: `[`, digits, `;` and `:`, `m`.
 fn is_color(sequence: &str) -> bool {
-    sequence.strip_prefix('[').and_then(|rest| rest.strip_suffix('m')).is_some_and(|parameters| {
-        parameters.chars().all(|c| c.is_ascii_digit() || c == ';' || c == ':')
-    })
+    sequence
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix('m'))
+        .is_some_and(|parameters| {
+            parameters
+                .chars()
+                .all(|c| c.is_ascii_digit() || c == ';' || c == ':')
+        })
 }
 
 #[cfg(test)]
@@ -130,7 +146,10 @@ mod tests {
             display_text(text, true),
             "\x1b[31mred\x1b[0m wiped   bell\\u{7} back\\u{8} a\tb"
         );
-        assert_eq!(display_text(text, false), "red wiped   bell\\u{7} back\\u{8} a\tb");
+        assert_eq!(
+            display_text(text, false),
+            "red wiped   bell\\u{7} back\\u{8} a\tb"
+        );
     }
 
     proptest! {

@@ -60,8 +60,16 @@ pub struct Recording {
 impl Reporter {
     /// Opens the event file, if there is to be one.
     pub fn new(settings: Settings) -> io::Result<Self> {
-        let file = settings.events_file.as_ref().map(File::create).transpose()?;
-        Ok(Self { settings, file, events: Vec::new() })
+        let file = settings
+            .events_file
+            .as_ref()
+            .map(File::create)
+            .transpose()?;
+        Ok(Self {
+            settings,
+            file,
+            events: Vec::new(),
+        })
     }
 
     /// Reports until both streams have ended.
@@ -70,7 +78,11 @@ impl Reporter {
         mut events: UnboundedReceiver<Event>,
         mut lines: Receiver<LogLine>,
     ) -> Recording {
-        let format = LineFormat { color: self.settings.color_stdout, timestamps: false, width: 0 };
+        let format = LineFormat {
+            color: self.settings.color_stdout,
+            timestamps: false,
+            width: 0,
+        };
         loop {
             tokio::select! {
                 biased;
@@ -81,7 +93,9 @@ impl Reporter {
                 else => break,
             }
         }
-        Recording { events: self.events }
+        Recording {
+            events: self.events,
+        }
     }
 
     fn event(&mut self, event: Event) {

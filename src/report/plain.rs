@@ -21,7 +21,12 @@ pub(super) fn line(event: &Event, verbosity: u8) -> Option<String> {
 
 fn describe(kind: &EventKind, verbosity: u8) -> Option<String> {
     Some(match kind {
-        EventKind::SessionStarted { session, workers, services, .. } if *workers > 0 => format!(
+        EventKind::SessionStarted {
+            session,
+            workers,
+            services,
+            ..
+        } if *workers > 0 => format!(
             "session {session}: {} of {}",
             text::count(*workers as usize, "worker"),
             text::count(services.len(), "service")
@@ -30,7 +35,13 @@ fn describe(kind: &EventKind, verbosity: u8) -> Option<String> {
         EventKind::ImagePulled { image, took_ms } => {
             format!("pulled {image} in {}", millis(*took_ms))
         }
-        EventKind::StepFinished { action, target, took_ms, error: None, .. } if verbosity > 0 => {
+        EventKind::StepFinished {
+            action,
+            target,
+            took_ms,
+            error: None,
+            ..
+        } if verbosity > 0 => {
             format!("{action} {target} took {}", millis(*took_ms))
         }
         EventKind::ContainerStarted { took_ms, .. } => format!("started in {}", millis(*took_ms)),
@@ -43,9 +54,10 @@ fn describe(kind: &EventKind, verbosity: u8) -> Option<String> {
         EventKind::Completed { after_ms } => format!("completed after {}", millis(*after_ms)),
         EventKind::Failed { reason } => format!("failed: {reason}"),
         EventKind::Skipped { because } => format!("not started, because of {because}"),
-        EventKind::Exited { exit_code, oom_killed } => {
-            crate::probe::describe_exit(*exit_code, *oom_killed)
-        }
+        EventKind::Exited {
+            exit_code,
+            oom_killed,
+        } => crate::probe::describe_exit(*exit_code, *oom_killed),
         EventKind::Stopped { took_ms, .. } => format!("stopped in {}", millis(*took_ms)),
         EventKind::SessionReady { took_ms } => {
             format!("everything is ready after {}", millis(*took_ms))

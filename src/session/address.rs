@@ -82,10 +82,17 @@ pub fn stack(
     logs: &LogPaths,
 ) -> Stack {
     let first = observed.containers.first();
-    let from_label = |name| first.and_then(|container| container.labels.get(name)).cloned();
+    let from_label = |name| {
+        first
+            .and_then(|container| container.labels.get(name))
+            .cloned()
+    };
     let mut workers: BTreeMap<WorkerId, Vec<&ObservedContainer>> = BTreeMap::new();
     for container in &observed.containers {
-        workers.entry(container.worker().unwrap_or_default()).or_default().push(container);
+        workers
+            .entry(container.worker().unwrap_or_default())
+            .or_default()
+            .push(container);
     }
     Stack {
         schema: SCHEMA,
@@ -124,16 +131,25 @@ fn worker_of(
             (name, address)
         })
         .collect();
-    let references = project.map(|project| &project.stackrun.env).into_iter().flatten();
+    let references = project
+        .map(|project| &project.stackrun.env)
+        .into_iter()
+        .flatten();
     let env = references
         .filter_map(|(name, reference)| Some((name.clone(), resolve(reference, &services)?)))
         .collect();
-    Worker { worker, services, env }
+    Worker {
+        worker,
+        services,
+        env,
+    }
 }
 
 /// The service, with the replica's number from the second on.
 fn display_name(container: &ObservedContainer) -> String {
-    let service = container.service().map_or_else(|| container.name.clone(), |s| s.to_string());
+    let service = container
+        .service()
+        .map_or_else(|| container.name.clone(), |s| s.to_string());
     match container.labels.get(label::REPLICA).map(String::as_str) {
         None | Some("1") => service,
         Some(number) => format!("{service}-{number}"),
@@ -147,14 +163,20 @@ fn service_address(
     project: Option<&Project>,
     logs: &LogPaths,
 ) -> ServiceAddress {
-    let declared = container.service().and_then(|service| project?.services.get(&service));
+    let declared = container
+        .service()
+        .and_then(|service| project?.services.get(&service));
     let mut ports = container.ports.clone();
     // In the order of the file, so that "the first port" is the one the user sees first.
     let rank = |port: &PublishedPort| {
         declared.and_then(|service| service.ports.iter().position(|p| p.target == port.target))
     };
     ports.sort_by_key(|port| (rank(port).unwrap_or(usize::MAX), port.target));
-    let first = ports.iter().find(|port| port.protocol == Protocol::Tcp).or(ports.first()).copied();
+    let first = ports
+        .iter()
+        .find(|port| port.protocol == Protocol::Tcp)
+        .or(ports.first())
+        .copied();
     let scheme = |port: &PublishedPort| {
         declared
             .and_then(|service| service.ports.iter().find(|p| p.target == port.target))
@@ -176,7 +198,10 @@ fn service_address(
 }
 
 fn url(scheme: &str, port: &PublishedPort) -> String {
-    format!("{scheme}://{}", std::net::SocketAddr::new(port.host_ip, port.host_port))
+    format!(
+        "{scheme}://{}",
+        std::net::SocketAddr::new(port.host_ip, port.host_port)
+    )
 }
 
 fn resolve(reference: &AddressRef, services: &IndexMap<String, ServiceAddress>) -> Option<String> {
@@ -231,7 +256,11 @@ impl Stack {
 /// `sse-gateway` becomes `SSE_GATEWAY`.
 pub fn variable_name(service: &str) -> String {
     let legal = |c: char| {
-        if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
     };
     service.chars().map(legal).collect()
 }
@@ -244,7 +273,9 @@ pub fn streamed<'a>(
 ) -> Vec<ServiceName> {
     let wanted = |service: &&ServiceName| {
         let variable = format!("PLAYWRIGHT_{}_LOG_STREAM", variable_name(service.as_str()));
-        environment.get(&variable).is_some_and(|value| value == "true")
+        environment
+            .get(&variable)
+            .is_some_and(|value| value == "true")
     };
     services.into_iter().filter(wanted).cloned().collect()
 }

@@ -92,8 +92,9 @@ enum Fate {
 
 impl Walk<'_> {
     async fn run(&mut self) {
-        let mut ready: Vec<NodeId> =
-            (0..self.plan.nodes.len()).filter(|id| self.missing[*id] == 0).collect();
+        let mut ready: Vec<NodeId> = (0..self.plan.nodes.len())
+            .filter(|id| self.missing[*id] == 0)
+            .collect();
         let performer = Performer::new(self.session, self.plan);
         let cancel = Cancel::default();
         let mut running = FuturesUnordered::new();
@@ -173,9 +174,14 @@ impl Walk<'_> {
             );
         }
         if node.tolerated {
-            let message =
-                format!("{}: {}; going on without it", node.action, crate::error::chain(&why));
-            self.session.sink.emit(node.action.worker(), None, EventKind::Warning { message });
+            let message = format!(
+                "{}: {}; going on without it",
+                node.action,
+                crate::error::chain(&why)
+            );
+            self.session
+                .sink
+                .emit(node.action.worker(), None, EventKind::Warning { message });
             return Fate::Failed;
         }
         let failure = self.describe(id, node, why);
@@ -194,12 +200,16 @@ impl Walk<'_> {
 
     fn describe(&self, id: NodeId, node: &Node, why: StepError) -> StepFailure {
         let replica = node.action.replica().cloned();
-        let target = replica.as_ref().map(|replica| self.session.logs.target(replica));
+        let target = replica
+            .as_ref()
+            .map(|replica| self.session.logs.target(replica));
         StepFailure {
             step: node.action.to_string(),
             replica,
             why,
-            last_lines: target.map(|target| target.last_lines(LAST_LINES)).unwrap_or_default(),
+            last_lines: target
+                .map(|target| target.last_lines(LAST_LINES))
+                .unwrap_or_default(),
             dependents: self.dependents(id),
         }
     }
@@ -210,10 +220,18 @@ impl Walk<'_> {
         let mut dependents = BTreeSet::new();
         let own = self.plan.nodes[id].action.replica();
         for (other, node) in self.plan.nodes.iter().enumerate() {
-            if node.needs.iter().any(|need| !need.optional && reached.contains(&need.node)) {
+            if node
+                .needs
+                .iter()
+                .any(|need| !need.optional && reached.contains(&need.node))
+            {
                 reached.insert(other);
-                dependents
-                    .extend(node.action.replica().filter(|replica| Some(*replica) != own).cloned());
+                dependents.extend(
+                    node.action
+                        .replica()
+                        .filter(|replica| Some(*replica) != own)
+                        .cloned(),
+                );
             }
         }
         dependents.into_iter().collect()
@@ -236,8 +254,10 @@ impl Walk<'_> {
         let Some(first) = self.outcome.failures.first() else {
             return;
         };
-        let because =
-            first.replica.as_ref().map_or_else(|| first.step.clone(), ToString::to_string);
+        let because = first
+            .replica
+            .as_ref()
+            .map_or_else(|| first.step.clone(), ToString::to_string);
         for (id, node) in self.plan.nodes.iter().enumerate() {
             let Action::StartContainer { replica, .. } = &node.action else {
                 continue;
@@ -245,7 +265,9 @@ impl Walk<'_> {
             if self.fate[id] == Fate::Skipped {
                 let because = because.clone();
                 let kind = EventKind::Skipped { because };
-                self.session.sink.service(replica.worker, &replica.service, kind);
+                self.session
+                    .sink
+                    .service(replica.worker, &replica.service, kind);
                 self.outcome.skipped.push(replica.clone());
             }
         }
@@ -262,14 +284,34 @@ async fn perform(
     let (action, target) = (node.action.verb().to_owned(), target_of(&node.action));
     let sink = performer.sink();
     let replica = node.action.replica();
-    let (worker, service) = (node.action.worker(), replica.map(|replica| replica.service.clone()));
-    let started = EventKind::StepStarted { step, action: action.clone(), target: target.clone() };
+    let (worker, service) = (
+        node.action.worker(),
+        replica.map(|replica| replica.service.clone()),
+    );
+    let started = EventKind::StepStarted {
+        step,
+        action: action.clone(),
+        target: target.clone(),
+    };
     sink.emit(worker, service.clone(), started);
     let begin = Instant::now();
     let result = performer.perform(&node.action, cancel).await;
-    let error = result.as_ref().err().map(|error| crate::error::chain(error));
+    let error = result
+        .as_ref()
+        .err()
+        .map(|error| crate::error::chain(error));
     let took_ms = millis(begin.elapsed());
-    sink.emit(worker, service, EventKind::StepFinished { step, action, target, took_ms, error });
+    sink.emit(
+        worker,
+        service,
+        EventKind::StepFinished {
+            step,
+            action,
+            target,
+            took_ms,
+            error,
+        },
+    );
     result
 }
 
@@ -306,7 +348,10 @@ struct Cancel {
 impl Cancel {
     fn of(&self, worker: Option<WorkerId>) -> CancellationToken {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        workers.entry(worker).or_insert_with(|| self.all.child_token()).clone()
+        workers
+            .entry(worker)
+            .or_insert_with(|| self.all.child_token())
+            .clone()
     }
 }
 

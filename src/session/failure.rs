@@ -104,7 +104,8 @@ impl Failures {
     /// The workers in which something failed.
     pub fn workers(&self) -> impl Iterator<Item = WorkerId> {
         let all = std::iter::once(&self.first).chain(&self.others);
-        all.filter_map(|failure| failure.replica.as_ref()).map(|replica| replica.worker)
+        all.filter_map(|failure| failure.replica.as_ref())
+            .map(|replica| replica.worker)
     }
 }
 
@@ -112,7 +113,10 @@ impl StepFailure {
     fn headline(&self) -> String {
         match (&self.replica, &self.why) {
             (Some(replica), StepError::NotReady(why)) => {
-                format!("worker {}: service `{}` {why}", replica.worker, replica.service)
+                format!(
+                    "worker {}: service `{}` {why}",
+                    replica.worker, replica.service
+                )
             }
             (Some(replica), _) => {
                 format!(

@@ -192,14 +192,23 @@ impl Session {
         begin: Instant,
     ) -> Result<Stack, UpError> {
         let deadline = options.wait_timeout.map(|limit| begin + limit);
-        let policy = Policy { keep_going: options.keep_going, deadline, is_teardown: false };
+        let policy = Policy {
+            keep_going: options.keep_going,
+            deadline,
+            is_teardown: false,
+        };
         let mut world = self.with_images(project, policy).await?;
         world.observed = self.engine.observe(Some(&self.name)).await?;
         let plan = plan::up(&request(project, &self.name, options), &world)?;
         for warning in &plan.warnings {
-            self.sink.session(EventKind::Warning { message: warning.clone() });
+            self.sink.session(EventKind::Warning {
+                message: warning.clone(),
+            });
         }
-        self.sink.session(EventKind::Planned { steps: plan.nodes.len(), kept: plan.kept.len() });
+        self.sink.session(EventKind::Planned {
+            steps: plan.nodes.len(),
+            kept: plan.kept.len(),
+        });
         let outcome = execute(self, &plan, policy).await;
         if outcome.interrupted {
             return Err(UpError::Interrupted);
@@ -209,7 +218,11 @@ impl Session {
         }
         let mut failures = outcome.failures.into_iter();
         if let Some(first) = failures.next() {
-            let failures = Failures { first, others: failures.collect(), skipped: outcome.skipped };
+            let failures = Failures {
+                first,
+                others: failures.collect(),
+                skipped: outcome.skipped,
+            };
             return Err(UpError::Steps(Box::new(failures)));
         }
         let stack = self.stack(Some(project)).await?;
@@ -226,7 +239,10 @@ impl Session {
             return Ok(world);
         }
         let users = |image: &str| {
-            let services = project.services.values().filter(|service| service.image == image);
+            let services = project
+                .services
+                .values()
+                .filter(|service| service.image == image);
             services.collect::<Vec<_>>()
         };
         let image_error = |image: &str, source| UpError::Image {
@@ -236,7 +252,10 @@ impl Session {
             source,
         };
         for image in &missing {
-            if users(image).iter().any(|s| s.pull_policy == Some(PullPolicy::Never)) {
+            if users(image)
+                .iter()
+                .any(|s| s.pull_policy == Some(PullPolicy::Never))
+            {
                 return Err(image_error(image, None));
             }
         }
@@ -247,7 +266,9 @@ impl Session {
         }
         if !outcome.failures.is_empty() {
             let failure = outcome.failures.remove(0);
-            let image = missing.iter().find(|image| failure.step.ends_with(image.as_str()));
+            let image = missing
+                .iter()
+                .find(|image| failure.step.ends_with(image.as_str()));
             let image = image.map_or(failure.step.as_str(), String::as_str);
             return Err(match failure.why {
                 StepError::Engine(source) => image_error(image, Some(source)),
@@ -284,7 +305,9 @@ impl Session {
         match self.engine.observe(Some(&self.name)).await {
             Ok(mut observed) => {
                 let kept: BTreeSet<_> = before.volumes.iter().map(|v| v.name.clone()).collect();
-                observed.volumes.retain(|volume| !kept.contains(&volume.name));
+                observed
+                    .volumes
+                    .retain(|volume| !kept.contains(&volume.name));
                 self.take_down(observed, Volumes::Remove, reason).await
             }
             Err(error) => self.unreachable(error),
@@ -313,25 +336,40 @@ impl Session {
         let doomed = |worker: Option<WorkerId>| {
             workers.is_none_or(|workers| worker.is_some_and(|worker| workers.contains(&worker)))
         };
-        now.containers.retain(|c| doomed(c.worker()) && !containers.contains(c.id.as_str()));
-        now.networks.retain(|n| doomed(n.worker()) && !networks.contains(n.name.as_str()));
-        now.volumes.retain(|v| doomed(v.worker()) && !volumes.contains(v.name.as_str()));
+        now.containers
+            .retain(|c| doomed(c.worker()) && !containers.contains(c.id.as_str()));
+        now.networks
+            .retain(|n| doomed(n.worker()) && !networks.contains(n.name.as_str()));
+        now.volumes
+            .retain(|v| doomed(v.worker()) && !volumes.contains(v.name.as_str()));
         self.take_down(now, Volumes::Remove, reason).await
     }
 
     async fn take_down(&self, observed: Observed, volumes: Volumes, reason: &str) -> Teardown {
         let begin = Instant::now();
-        self.sink.session(EventKind::TeardownStarted { reason: reason.to_owned() });
+        self.sink.session(EventKind::TeardownStarted {
+            reason: reason.to_owned(),
+        });
         let plan = plan::down(&observed, volumes, reason);
         let deadline = Some(begin + TEARDOWN_PATIENCE);
-        let policy = Policy { keep_going: true, deadline, is_teardown: true };
+        let policy = Policy {
+            keep_going: true,
+            deadline,
+            is_teardown: true,
+        };
         let outcome = execute(self, &plan, policy).await;
         let _ = timeout(LOG_PATIENCE, self.logs.finish()).await;
         let left = self.left_of(&observed, volumes).await;
         let took_ms = millis(begin.elapsed());
-        self.sink.session(EventKind::TeardownFinished { took_ms, left: left.clone() });
+        self.sink.session(EventKind::TeardownFinished {
+            took_ms,
+            left: left.clone(),
+        });
         let _ = fs::remove_file(self.state_file());
-        Teardown { left, failures: outcome.failures }
+        Teardown {
+            left,
+            failures: outcome.failures,
+        }
     }
 
     /// Of what was to be removed, what is still there.
@@ -339,8 +377,10 @@ impl Session {
         let Ok(now) = self.engine.observe(Some(&self.name)).await else {
             return Vec::new();
         };
-        let containers =
-            now.containers.iter().filter(|c| removed.containers.iter().any(|r| r.id == c.id));
+        let containers = now
+            .containers
+            .iter()
+            .filter(|c| removed.containers.iter().any(|r| r.id == c.id));
         let networks = now.networks.iter().filter(|n| removed.networks.contains(n));
         let volumes = now
             .volumes
@@ -362,8 +402,14 @@ impl Session {
             last_lines: Vec::new(),
             dependents: Vec::new(),
         };
-        self.sink.session(EventKind::TeardownFinished { took_ms: 0.0, left: left.clone() });
-        Teardown { left, failures: vec![failure] }
+        self.sink.session(EventKind::TeardownFinished {
+            took_ms: 0.0,
+            left: left.clone(),
+        });
+        Teardown {
+            left,
+            failures: vec![failure],
+        }
     }
 
     /// Waits until no container of the session runs any more. Reports every container
@@ -374,15 +420,20 @@ impl Session {
         loop {
             changes.mark_unchanged();
             let observed = self.engine.observe(Some(&self.name)).await?;
-            let (up, over): (Vec<_>, Vec<_>) =
-                observed.containers.iter().partition(|container| container.status.is_up());
+            let (up, over): (Vec<_>, Vec<_>) = observed
+                .containers
+                .iter()
+                .partition(|container| container.status.is_up());
             for container in over.into_iter().filter(|c| running.contains(&c.id)) {
                 self.report_exit(container).await?;
             }
             if up.is_empty() {
                 return Ok(());
             }
-            running = up.into_iter().map(|container| container.id.clone()).collect();
+            running = up
+                .into_iter()
+                .map(|container| container.id.clone())
+                .collect();
             let _ = changes.changed().await;
         }
     }
@@ -393,7 +444,10 @@ impl Session {
         let (exit_code, oom_killed) = (state.exit_code, state.oom_killed);
         let what = crate::probe::describe_exit(exit_code, oom_killed);
         self.logs.target(&replica).meta(&what);
-        let kind = EventKind::Exited { exit_code, oom_killed };
+        let kind = EventKind::Exited {
+            exit_code,
+            oom_killed,
+        };
         self.sink.service(replica.worker, &replica.service, kind);
         Ok(())
     }
@@ -440,8 +494,16 @@ fn request<'a>(
 }
 
 fn missing_images(project: &Project, world: &World) -> Vec<String> {
-    let images: BTreeSet<_> = project.services.values().map(|service| &service.image).collect();
-    images.into_iter().filter(|image| !world.images.contains_key(*image)).cloned().collect()
+    let images: BTreeSet<_> = project
+        .services
+        .values()
+        .map(|service| &service.image)
+        .collect();
+    images
+        .into_iter()
+        .filter(|image| !world.images.contains_key(*image))
+        .cloned()
+        .collect()
 }
 
 /// Writes the state file so that only its owner reads it, and nobody ever sees half

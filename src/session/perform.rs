@@ -38,7 +38,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { create: 8, start: 8, remove: 16 }
+        Self {
+            create: 8,
+            start: 8,
+            remove: 16,
+        }
     }
 }
 
@@ -82,7 +86,10 @@ impl<'a> Performer<'a> {
             subnets: Mutex::new(plan.subnets.clone()),
             containers: Mutex::default(),
         };
-        Self { session, shared: Arc::new(shared) }
+        Self {
+            session,
+            shared: Arc::new(shared),
+        }
     }
 
     pub(super) fn sink(&self) -> &EventSink {
@@ -96,7 +103,10 @@ impl<'a> Performer<'a> {
     ) -> Result<(), StepError> {
         let engine = &*self.session.engine;
         match action {
-            Action::PullImage { reference, platform } => {
+            Action::PullImage {
+                reference,
+                platform,
+            } => {
                 self.pull(reference, platform.as_deref()).await?;
             }
             Action::CreateNetwork { spec, .. } => {
@@ -109,7 +119,11 @@ impl<'a> Performer<'a> {
             }
             Action::CreateContainer { replica, spec } => self.create(replica, spec).await?,
             Action::StartContainer { replica, container } => self.start(replica, container).await?,
-            Action::AwaitContainer { replica, container, wait } => {
+            Action::AwaitContainer {
+                replica,
+                container,
+                wait,
+            } => {
                 self.wait(replica, container, wait, cancel).await?;
             }
             Action::StopContainer { replica, container } => self.stop(replica, container).await?,
@@ -137,8 +151,9 @@ impl<'a> Performer<'a> {
             if let (Some(layer), Some(bytes)) = (step.layer, step.bytes) {
                 layers.insert(layer, bytes);
             }
-            let (done, total) =
-                layers.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
+            let (done, total) = layers
+                .values()
+                .fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
             let image = reference.to_owned();
             self.sink().session(EventKind::ImagePulling {
                 image,
@@ -148,7 +163,10 @@ impl<'a> Performer<'a> {
             });
         }
         let took_ms = millis(begin.elapsed());
-        self.sink().session(EventKind::ImagePulled { image: reference.to_owned(), took_ms });
+        self.sink().session(EventKind::ImagePulled {
+            image: reference.to_owned(),
+            took_ms,
+        });
         Ok(())
     }
 
@@ -175,9 +193,16 @@ impl<'a> Performer<'a> {
         let _turn = self.shared.create.acquire().await;
         let id = self.session.engine.create_container(spec).await?;
         let changes = self.session.watcher.subscribe(&id);
-        let known = Known { id, changes, started: None };
+        let known = Known {
+            id,
+            changes,
+            started: None,
+        };
         lock(&self.shared.containers).insert(spec.name.clone(), known);
-        self.session.logs.target(replica).meta(&format!("created container {}", spec.name));
+        self.session
+            .logs
+            .target(replica)
+            .meta(&format!("created container {}", spec.name));
         Ok(())
     }
 
@@ -187,7 +212,9 @@ impl<'a> Performer<'a> {
         let engine = &*self.session.engine;
         let mut known = self.known(container).await?;
         let log = self.session.logs.target(replica);
-        self.session.logs.follow(replica, engine.attach(&known.id).await?);
+        self.session
+            .logs
+            .follow(replica, engine.attach(&known.id).await?);
         known.changes.mark_unchanged();
         let begin = Instant::now();
         engine.start_container(&known.id).await?;
@@ -212,7 +239,11 @@ impl<'a> Performer<'a> {
         }
         let id = self.session.engine.inspect(container).await?.id;
         let changes = self.session.watcher.subscribe(&id);
-        Ok(Known { id, changes, started: None })
+        Ok(Known {
+            id,
+            changes,
+            started: None,
+        })
     }
 
     async fn wait(
@@ -222,7 +253,11 @@ impl<'a> Performer<'a> {
         wait: &Wait,
         cancel: &CancellationToken,
     ) -> Result<(), StepError> {
-        let Known { id, changes, started } = self.known(container).await?;
+        let Known {
+            id,
+            changes,
+            started,
+        } = self.known(container).await?;
         let engine = &*self.session.engine;
         let ran_before = started.is_none();
         let (started, state) = match started {
@@ -233,7 +268,10 @@ impl<'a> Performer<'a> {
         let sink = self.sink();
         let probe = wait.readiness.to_string();
         let on_status = |status: &str| {
-            let kind = EventKind::NotReady { probe: probe.clone(), status: status.to_owned() };
+            let kind = EventKind::NotReady {
+                probe: probe.clone(),
+                status: status.to_owned(),
+            };
             sink.service(replica.worker, &replica.service, kind);
         };
         let subject = Subject {
@@ -247,16 +285,25 @@ impl<'a> Performer<'a> {
             on_status: &on_status,
         };
         let result = probe::wait_for(subject, wait).await;
-        let after = if ran_before { Duration::ZERO } else { started.elapsed() };
+        let after = if ran_before {
+            Duration::ZERO
+        } else {
+            started.elapsed()
+        };
         match &result {
             Ok(Reached::Ready) => {
                 log.meta(&format!("ready after {} ({probe})", text::duration(after)));
-                let kind = EventKind::Ready { probe: probe.clone(), after_ms: millis(after) };
+                let kind = EventKind::Ready {
+                    probe: probe.clone(),
+                    after_ms: millis(after),
+                };
                 sink.service(replica.worker, &replica.service, kind);
             }
             Ok(Reached::Completed) => {
                 log.meta(&format!("completed after {}", text::duration(after)));
-                let kind = EventKind::Completed { after_ms: millis(after) };
+                let kind = EventKind::Completed {
+                    after_ms: millis(after),
+                };
                 sink.service(replica.worker, &replica.service, kind);
             }
             Err(why) => {
@@ -281,7 +328,11 @@ impl<'a> Performer<'a> {
         let engine = &*self.session.engine;
         let sink = self.sink();
         let name = container.to_owned();
-        sink.service(replica.worker, &replica.service, EventKind::Stopping { container: name });
+        sink.service(
+            replica.worker,
+            &replica.service,
+            EventKind::Stopping { container: name },
+        );
         let begin = Instant::now();
         let result = tokio::select! {
             result = engine.stop_container(container, None) => result,
@@ -293,7 +344,10 @@ impl<'a> Performer<'a> {
             result?;
         }
         let took_ms = millis(begin.elapsed());
-        let kind = EventKind::Stopped { container: container.to_owned(), took_ms };
+        let kind = EventKind::Stopped {
+            container: container.to_owned(),
+            took_ms,
+        };
         sink.service(replica.worker, &replica.service, kind);
         Ok(())
     }
@@ -301,7 +355,9 @@ impl<'a> Performer<'a> {
     async fn remove(&self, replica: &Replica, container: &str) -> Result<(), EngineError> {
         let _turn = self.shared.remove.acquire().await;
         self.session.engine.remove_container(container).await?;
-        let kind = EventKind::Removed { container: container.to_owned() };
+        let kind = EventKind::Removed {
+            container: container.to_owned(),
+        };
         self.sink().service(replica.worker, &replica.service, kind);
         Ok(())
     }

@@ -50,7 +50,11 @@ impl Shutdown {
     /// any more.
     pub async fn reached(&self, urgency: Urgency) {
         let mut receiver = self.0.clone();
-        if receiver.wait_for(|current| *current >= urgency).await.is_err() {
+        if receiver
+            .wait_for(|current| *current >= urgency)
+            .await
+            .is_err()
+        {
             std::future::pending::<()>().await;
         }
     }

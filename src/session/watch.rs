@@ -43,12 +43,19 @@ impl Watcher {
     pub fn start(engine: Arc<dyn Engine>, session: SessionName, since: Timestamp) -> Self {
         let containers = Arc::<Containers>::default();
         let task = tokio::spawn(listen(engine, session, since, Arc::clone(&containers)));
-        Self { containers, task: task.abort_handle() }
+        Self {
+            containers,
+            task: task.abort_handle(),
+        }
     }
 
     /// Changes of a container, by its id, from now on.
     pub fn subscribe(&self, container: &str) -> Changes {
-        self.containers.lock().entry(container.to_owned()).or_default().subscribe()
+        self.containers
+            .lock()
+            .entry(container.to_owned())
+            .or_default()
+            .subscribe()
     }
 
     /// Changes of any container of the session, from now on.

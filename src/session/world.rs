@@ -20,7 +20,11 @@ pub(super) async fn observe(
     project: &Project,
     session: &SessionName,
 ) -> Result<World, EngineError> {
-    let mut names: Vec<&str> = project.services.values().map(|s| s.image.as_str()).collect();
+    let mut names: Vec<&str> = project
+        .services
+        .values()
+        .map(|s| s.image.as_str())
+        .collect();
     names.sort_unstable();
     names.dedup();
     let images = stream::iter(names)
@@ -33,12 +37,19 @@ pub(super) async fn observe(
     if engine.info().local {
         taken.extend(host_routes());
     }
-    Ok(World { observed, images, taken, capabilities: engine.info().capabilities })
+    Ok(World {
+        observed,
+        images,
+        taken,
+        capabilities: engine.info().capabilities,
+    })
 }
 
 /// The address ranges that this host has a route to, where that can be known.
 fn host_routes() -> Vec<IpNet> {
-    fs::read_to_string("/proc/net/route").map(|table| parse_routes(&table)).unwrap_or_default()
+    fs::read_to_string("/proc/net/route")
+        .map(|table| parse_routes(&table))
+        .unwrap_or_default()
 }
 
 /// Reads the kernel's table: a header, then `iface destination gateway flags … mask …`
@@ -54,7 +65,9 @@ fn parse_routes(table: &str) -> Vec<IpNet> {
 }
 
 fn address(hex: &str) -> Option<Ipv4Addr> {
-    u32::from_str_radix(hex, 16).ok().map(|number| Ipv4Addr::from(number.to_ne_bytes()))
+    u32::from_str_radix(hex, 16)
+        .ok()
+        .map(|number| Ipv4Addr::from(number.to_ne_bytes()))
 }
 
 #[cfg(test)]
@@ -68,7 +81,10 @@ mod tests {
                      eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
                      tun0\t0000D50A\t00000000\t0001\t0\t0\t0\t0080FFFF\t0\t0\t0\n\
                      garbage\n";
-        let routes: Vec<String> = parse_routes(table).iter().map(ToString::to_string).collect();
+        let routes: Vec<String> = parse_routes(table)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(routes, ["0.0.0.0/0", "10.213.0.0/17"]);
     }
 }

@@ -130,8 +130,9 @@ impl SubnetPool {
     /// 65,536 addresses that neither Docker's default pools (172.17.0.0/16 to
     /// 172.31.0.0/16, 192.168.0.0/16) nor common VPN and cloud ranges use:
     /// room for 4,096 networks of 13 containers.
-    pub const DEFAULT: Self =
-        Self { range: Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 213, 0, 0), 16) };
+    pub const DEFAULT: Self = Self {
+        range: Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 213, 0, 0), 16),
+    };
 }
 
 impl Default for SubnetPool {

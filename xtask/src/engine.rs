@@ -63,8 +63,11 @@ impl Engine {
 
     fn at(host: String) -> Result<Self> {
         // Docker's client speaks to Podman too, but not the other way round.
-        let program =
-            if host.contains("podman") && process::exists("podman") { "podman" } else { "docker" };
+        let program = if host.contains("podman") && process::exists("podman") {
+            "podman"
+        } else {
+            "docker"
+        };
         if !process::exists(program) {
             println!("An engine answers at {host}, but there is no `docker` to build images with.");
             install::docker()?;
@@ -87,7 +90,12 @@ fn running() -> Option<String> {
     hosts.into_iter().find(|host| answers(host)).or_else(|| {
         // A desktop's engine is known to its client only.
         let mut inspect = Command::new("docker");
-        inspect.args(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
+        inspect.args([
+            "context",
+            "inspect",
+            "--format",
+            "{{.Endpoints.docker.Host}}",
+        ]);
         process::output(&mut inspect).filter(|host| answers(host))
     })
 }

@@ -68,7 +68,11 @@ fn compile(workspace: &Workspace, name: &str) -> Result<()> {
             .arg(workspace.images_target())
             .env("RUSTFLAGS", flags.trim()),
     )?;
-    let binary = workspace.images_target().join(host).join("release").join(name);
+    let binary = workspace
+        .images_target()
+        .join(host)
+        .join("release")
+        .join(name);
     fs::copy(binary, folder.join("dist").join(name))?;
     Ok(())
 }

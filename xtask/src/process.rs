@@ -9,8 +9,9 @@ use crate::Result;
 /// Says what it runs, runs it with our own output, and fails if it does.
 pub fn run(command: &mut Command) -> Result<()> {
     println!("  $ {}", shown(command));
-    let status =
-        command.status().map_err(|error| format!("`{}` cannot be run: {error}", shown(command)))?;
+    let status = command
+        .status()
+        .map_err(|error| format!("`{}` cannot be run: {error}", shown(command)))?;
     if status.success() {
         Ok(())
     } else {

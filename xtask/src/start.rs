@@ -24,9 +24,11 @@ pub fn is_installed() -> bool {
 /// Starts Docker and waits until it answers.
 pub fn docker(logs: &Path) -> Result<()> {
     if !process::is_root() {
-        return Err("Docker is installed but does not run, and only root can start it: \
+        return Err(
+            "Docker is installed but does not run, and only root can start it: \
                     try `sudo systemctl start docker`"
-            .into());
+                .into(),
+        );
     }
     if Path::new("/run/systemd/system").exists() {
         println!("Docker is installed but does not run. Starting its service:");
@@ -113,7 +115,9 @@ mod tests {
     #[test]
     fn either_version_of_cgroups_will_do() {
         assert!(has_cgroups("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0"));
-        assert!(has_cgroups("proc /proc proc rw 0 0\nx /sys/fs/cgroup/cpu cgroup rw 0 0"));
+        assert!(has_cgroups(
+            "proc /proc proc rw 0 0\nx /sys/fs/cgroup/cpu cgroup rw 0 0"
+        ));
         assert!(!has_cgroups("tmpfs /sys/fs/cgroup tmpfs rw 0 0"));
     }
 }

@@ -22,7 +22,10 @@ pub(super) async fn call<T>(
 ) -> Result<T> {
     match tokio::time::timeout(deadline, request).await {
         Ok(answer) => answer.map_err(|error| engine_error(attempted, error)),
-        Err(_) => Err(EngineError::TimedOut { attempted: attempted.to_owned(), after: deadline }),
+        Err(_) => Err(EngineError::TimedOut {
+            attempted: attempted.to_owned(),
+            after: deadline,
+        }),
     }
 }
 
@@ -38,14 +41,16 @@ pub(super) fn gone_is_fine(result: Result<()>) -> Result<()> {
 /// Tells a refusal by the engine from a broken connection.
 pub(super) fn engine_error(attempted: &str, error: Error) -> EngineError {
     match error {
-        Error::DockerResponseServerError { status_code, message } => {
-            refused(attempted, status_code, message)
-        }
+        Error::DockerResponseServerError {
+            status_code,
+            message,
+        } => refused(attempted, status_code, message),
         // Reported within the body of a response whose status was 200 already.
         Error::DockerStreamError { error } => refused(attempted, 500, error),
-        other => {
-            EngineError::Connection { attempted: attempted.to_owned(), source: Box::new(other) }
-        }
+        other => EngineError::Connection {
+            attempted: attempted.to_owned(),
+            source: Box::new(other),
+        },
     }
 }
 
@@ -67,8 +72,11 @@ fn refusal(status: u16, message: &str) -> Refusal {
         "available, non-overlapping",
         "is already used on the host or by another config",
     ];
-    const PORT_TAKEN: [&str; 3] =
-        ["port is already allocated", "address already in use", "proxy already running"];
+    const PORT_TAKEN: [&str; 3] = [
+        "port is already allocated",
+        "address already in use",
+        "proxy already running",
+    ];
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
 
     if says(&SUBNET_TAKEN) {
@@ -92,8 +100,10 @@ mod tests {
     use super::*;
 
     fn classify(status: u16, message: &str) -> Refusal {
-        let error =
-            Error::DockerResponseServerError { status_code: status, message: message.to_owned() };
+        let error = Error::DockerResponseServerError {
+            status_code: status,
+            message: message.to_owned(),
+        };
         engine_error("do it", error).refusal().expect("a refusal")
     }
 
@@ -138,6 +148,9 @@ mod tests {
     async fn an_engine_that_does_not_answer_is_given_up() {
         let never = std::future::pending::<Result<(), Error>>();
         let error = call("wait", ORDINARY, never).await.expect_err("no answer");
-        assert_eq!(error.to_string(), "could not wait: the engine did not answer within 1 min");
+        assert_eq!(
+            error.to_string(),
+            "could not wait: the engine did not answer within 1 min"
+        );
     }
 }

@@ -77,7 +77,10 @@ async fn connect(
     id: &str,
     endpoint: &Endpoint,
 ) -> Result<()> {
-    let attempted = format!("connect container `{}` to network `{}`", spec.name, endpoint.network);
+    let attempted = format!(
+        "connect container `{}` to network `{}`",
+        spec.name, endpoint.network
+    );
     let request = NetworkConnectRequest {
         container: id.to_owned(),
         endpoint_config: Some(create::endpoint_settings(endpoint)),
@@ -89,7 +92,12 @@ async fn connect(
 /// Starts a container. The engine's "it runs already" is success to bollard.
 pub(super) async fn start(client: &bollard::Docker, container: &str) -> Result<()> {
     let attempted = format!("start container `{container}`");
-    call(&attempted, GENEROUS, client.start_container(container, None)).await
+    call(
+        &attempted,
+        GENEROUS,
+        client.start_container(container, None),
+    )
+    .await
 }
 
 /// Stops a container.
@@ -123,7 +131,9 @@ async fn own_grace(client: &bollard::Docker, container: &str) -> Result<Duration
 /// Sends a signal.
 pub(super) async fn kill(client: &bollard::Docker, container: &str, signal: &str) -> Result<()> {
     let attempted = format!("send {signal} to container `{container}`");
-    let options = KillContainerOptions { signal: signal.to_owned() };
+    let options = KillContainerOptions {
+        signal: signal.to_owned(),
+    };
     let request = client.kill_container(container, Some(options));
     call(&attempted, ORDINARY, request).await
 }
@@ -131,13 +141,21 @@ pub(super) async fn kill(client: &bollard::Docker, container: &str, signal: &str
 /// Removes a container and waits until it is gone.
 pub(super) async fn remove(client: &bollard::Docker, container: &str) -> Result<()> {
     let attempted = format!("remove container `{container}`");
-    let options = RemoveContainerOptions { force: true, v: true, link: false };
+    let options = RemoveContainerOptions {
+        force: true,
+        v: true,
+        link: false,
+    };
     let request = client.remove_container(container, Some(options));
     let removed = gone_is_fine(call(&attempted, GENEROUS, request).await);
     match removed {
         Err(error) if error.refusal() == Some(Refusal::Conflict) => {
             // "Removal is already in progress", by someone else.
-            if is_gone_soon(client, container).await? { Ok(()) } else { Err(error) }
+            if is_gone_soon(client, container).await? {
+                Ok(())
+            } else {
+                Err(error)
+            }
         }
         other => other,
     }
@@ -169,7 +187,12 @@ async fn inspect_raw(
 ) -> Result<ContainerInspectResponse> {
     let attempted = format!("inspect container `{container}`");
     let options = None::<InspectContainerOptions>;
-    call(&attempted, ORDINARY, client.inspect_container(container, options)).await
+    call(
+        &attempted,
+        ORDINARY,
+        client.inspect_container(container, options),
+    )
+    .await
 }
 
 fn state(inspected: ContainerInspectResponse) -> ContainerState {
@@ -238,7 +261,12 @@ fn published_ports(map: PortMap) -> Vec<PublishedPort> {
             let host_ip = binding.host_ip.and_then(|ip| ip.parse().ok());
             let host_port = binding.host_port.and_then(|port| port.parse().ok());
             if let (Some(host_ip), Some(host_port)) = (host_ip, host_port) {
-                ports.push(PublishedPort { target, protocol, host_ip, host_port });
+                ports.push(PublishedPort {
+                    target,
+                    protocol,
+                    host_ip,
+                    host_port,
+                });
             }
         }
     }

@@ -50,7 +50,10 @@ pub(super) fn body(
 
 /// A container's place in a network.
 pub(super) fn endpoint_settings(endpoint: &Endpoint) -> EndpointSettings {
-    EndpointSettings { aliases: some(endpoint.aliases.clone()), ..EndpointSettings::default() }
+    EndpointSettings {
+        aliases: some(endpoint.aliases.clone()),
+        ..EndpointSettings::default()
+    }
 }
 
 /// Seconds are what the engine counts in; a fraction is rounded up.
@@ -70,7 +73,9 @@ fn entrypoint(words: &[String]) -> Vec<String> {
 
 fn environment(service: &Service) -> Vec<String> {
     let variables = service.environment.iter();
-    variables.map(|(name, value)| format!("{name}={value}")).collect()
+    variables
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
 }
 
 fn host_config(spec: &ContainerSpec, capabilities: Capabilities) -> HostConfig {
@@ -131,7 +136,9 @@ fn resources(resources: &Resources) -> HostConfig {
 /// default one as well.
 fn network_mode(spec: &ContainerSpec) -> Option<String> {
     let first = spec.endpoints.first();
-    spec.network_mode.clone().or_else(|| first.map(|endpoint| endpoint.network.clone()))
+    spec.network_mode
+        .clone()
+        .or_else(|| first.map(|endpoint| endpoint.network.clone()))
 }
 
 fn networking(endpoints: &[Endpoint]) -> Option<NetworkingConfig> {
@@ -139,22 +146,33 @@ fn networking(endpoints: &[Endpoint]) -> Option<NetworkingConfig> {
         .iter()
         .map(|endpoint| (endpoint.network.clone(), endpoint_settings(endpoint)))
         .collect();
-    Some(NetworkingConfig { endpoints_config: Some(some_map(settings)?) })
+    Some(NetworkingConfig {
+        endpoints_config: Some(some_map(settings)?),
+    })
 }
 
 fn exposed_ports(spec: &ContainerSpec) -> Vec<String> {
-    let published = spec.publish.iter().map(|port| format!("{}/{}", port.target, port.protocol));
+    let published = spec
+        .publish
+        .iter()
+        .map(|port| format!("{}/{}", port.target, port.protocol));
     let exposed = spec.service.expose.iter().map(|port| with_protocol(port));
     // In another container's network nothing can be exposed, and the engine says so.
     let shares_network = network_mode(spec).is_some_and(|mode| mode.starts_with("container:"));
-    let mut ports: Vec<_> = published.chain(exposed.filter(|_| !shares_network)).collect();
+    let mut ports: Vec<_> = published
+        .chain(exposed.filter(|_| !shares_network))
+        .collect();
     ports.sort();
     ports.dedup();
     ports
 }
 
 fn with_protocol(port: &str) -> String {
-    if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") }
+    if port.contains('/') {
+        port.to_owned()
+    } else {
+        format!("{port}/tcp")
+    }
 }
 
 /// An empty host port has the engine choose a free one.
@@ -162,8 +180,10 @@ fn port_bindings(spec: &ContainerSpec) -> Option<PortMap> {
     let mut bindings = PortMap::new();
     for port in &spec.publish {
         let key = format!("{}/{}", port.target, port.protocol);
-        let binding =
-            PortBinding { host_ip: Some(port.host_ip.to_string()), host_port: Some(String::new()) };
+        let binding = PortBinding {
+            host_ip: Some(port.host_ip.to_string()),
+            host_port: Some(String::new()),
+        };
         let all = bindings.entry(key).or_default();
         all.get_or_insert_default().push(binding);
     }
@@ -179,7 +199,10 @@ fn restart_policy(policy: RestartPolicy) -> EnginePolicy {
             (RestartPolicyNameEnum::ON_FAILURE, retries.map(i64::from))
         }
     };
-    EnginePolicy { name: Some(name), maximum_retry_count }
+    EnginePolicy {
+        name: Some(name),
+        maximum_retry_count,
+    }
 }
 
 /// The engine separates name and address by a colon.

@@ -27,7 +27,10 @@ impl Credentials {
         config: ConfigFile,
         environment: BTreeMap<String, String>,
     ) -> Self {
-        Self { config: Arc::new(config), environment: Arc::new(environment) }
+        Self {
+            config: Arc::new(config),
+            environment: Arc::new(environment),
+        }
     }
 
     /// The login for an image's registry. Without one, or when it cannot be had, the
@@ -175,7 +178,14 @@ mod tests {
         .map(registry);
         assert_eq!(
             registries,
-            [DOCKER_HUB, DOCKER_HUB, DOCKER_HUB, "registry.example", "localhost:5000", "localhost"]
+            [
+                DOCKER_HUB,
+                DOCKER_HUB,
+                DOCKER_HUB,
+                "registry.example",
+                "localhost:5000",
+                "localhost"
+            ]
         );
     }
 

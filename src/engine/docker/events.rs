@@ -24,11 +24,18 @@ pub(super) fn events(
     since: Timestamp,
 ) -> BoxStream<'static, Result<EngineEvent>> {
     let options = EventsOptions {
-        since: Some(format!("{}.{:09}", since.as_second(), since.subsec_nanosecond())),
+        since: Some(format!(
+            "{}.{:09}",
+            since.as_second(),
+            since.subsec_nanosecond()
+        )),
         until: None,
         filters: Some(HashMap::from([
             ("type".to_owned(), vec!["container".to_owned()]),
-            ("label".to_owned(), vec![format!("{}={session}", label::SESSION)]),
+            (
+                "label".to_owned(),
+                vec![format!("{}={session}", label::SESSION)],
+            ),
         ])),
     };
     let messages = client.events(Some(options));

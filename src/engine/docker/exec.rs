@@ -18,9 +18,18 @@ pub(super) async fn start(
 ) -> Result<ExecProcess> {
     let program = spec.command.first().map_or("", String::as_str);
     let attempted = format!("run `{program}` in container `{container}`");
-    let id = call(&attempted, ORDINARY, client.create_exec(container, config(spec))).await?.id;
-    let options =
-        bollard::exec::StartExecOptions { detach: false, tty: spec.tty, output_capacity: None };
+    let id = call(
+        &attempted,
+        ORDINARY,
+        client.create_exec(container, config(spec)),
+    )
+    .await?
+    .id;
+    let options = bollard::exec::StartExecOptions {
+        detach: false,
+        tty: spec.tty,
+        output_capacity: None,
+    };
     let request = client.start_exec(&id, Some(options));
     let StartExecResults::Attached { output, input } = call(&attempted, GENEROUS, request).await?
     else {
@@ -33,12 +42,19 @@ pub(super) async fn start(
             .map(|output| logs::frame(output, None))
             .map_err(|error| engine_error(&attempted, error))
     });
-    Ok(ExecProcess { id, output: frames.boxed(), input })
+    Ok(ExecProcess {
+        id,
+        output: frames.boxed(),
+        input,
+    })
 }
 
 /// Tells a command's terminal its size.
 pub(super) async fn resize(client: &bollard::Docker, exec: &str, size: TerminalSize) -> Result<()> {
-    let options = ResizeExecOptions { h: i32::from(size.rows), w: i32::from(size.columns) };
+    let options = ResizeExecOptions {
+        h: i32::from(size.rows),
+        w: i32::from(size.columns),
+    };
     let request = client.resize_exec(exec, options);
     call("resize a command's terminal", ORDINARY, request).await
 }

@@ -24,7 +24,10 @@ pub(super) fn to_engine(check: &Healthcheck, start_interval: bool) -> HealthConf
         timeout: check.timeout.map(nanoseconds),
         retries: check.retries.map(i64::from),
         start_period: check.start_period.map(nanoseconds),
-        start_interval: check.start_interval.filter(|_| start_interval).map(nanoseconds),
+        start_interval: check
+            .start_interval
+            .filter(|_| start_interval)
+            .map(nanoseconds),
     }
 }
 

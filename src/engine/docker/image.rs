@@ -44,14 +44,21 @@ pub(super) async fn pull(
     let login = credentials.for_image(reference).await;
     client
         .create_image(Some(options), None, login)
-        .map(move |step| step.map(progress).map_err(|error| engine_error(&attempted, error)))
+        .map(move |step| {
+            step.map(progress)
+                .map_err(|error| engine_error(&attempted, error))
+        })
         .boxed()
 }
 
 /// Without a tag, the engine would pull all there are.
 fn with_tag(reference: &str) -> String {
     let name = reference.rsplit('/').next().unwrap_or(reference);
-    if name.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
+    if name.contains([':', '@']) {
+        reference.to_owned()
+    } else {
+        format!("{reference}:latest")
+    }
 }
 
 fn progress(step: CreateImageInfo) -> PullProgress {
@@ -60,7 +67,11 @@ fn progress(step: CreateImageInfo) -> PullProgress {
         let total = u64::try_from(detail.total?).ok()?;
         Some((done, total))
     });
-    PullProgress { layer: step.id, status: step.status.unwrap_or_default(), bytes }
+    PullProgress {
+        layer: step.id,
+        status: step.status.unwrap_or_default(),
+        bytes,
+    }
 }
 
 fn image(inspected: ImageInspect) -> Image {
@@ -77,7 +88,10 @@ fn image(inspected: ImageInspect) -> Image {
         id: inspected.id.unwrap_or_default(),
         healthcheck: config.healthcheck.map(healthcheck::from_engine),
         exposed_ports,
-        size: inspected.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+        size: inspected
+            .size
+            .and_then(|size| u64::try_from(size).ok())
+            .unwrap_or_default(),
     }
 }
 
@@ -90,7 +104,12 @@ mod tests {
         let pulled = ["redis", "redis:7", "host:5000/redis", "redis@sha256:12"].map(with_tag);
         assert_eq!(
             pulled,
-            ["redis:latest", "redis:7", "host:5000/redis:latest", "redis@sha256:12"]
+            [
+                "redis:latest",
+                "redis:7",
+                "host:5000/redis:latest",
+                "redis@sha256:12"
+            ]
         );
     }
 }

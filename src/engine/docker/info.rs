@@ -14,8 +14,10 @@ pub(super) async fn greet(
 ) -> Result<(bollard::Docker, EngineInfo)> {
     let attempted = "ask the engine for its version";
     let client = call(attempted, ORDINARY, client.negotiate_version()).await?;
-    let (version, system) =
-        tokio::try_join!(call(attempted, ORDINARY, client.version()), system_info(&client),)?;
+    let (version, system) = tokio::try_join!(
+        call(attempted, ORDINARY, client.version()),
+        system_info(&client),
+    )?;
     let info = engine_info(&client, endpoint, version, system);
     Ok((client, info))
 }
@@ -56,7 +58,9 @@ fn engine_info(
             version.os.as_deref().unwrap_or("unknown"),
             version.arch.as_deref().unwrap_or("unknown"),
         ),
-        cgroup_version: system.cgroup_version.and_then(|version| version.to_string().parse().ok()),
+        cgroup_version: system
+            .cgroup_version
+            .and_then(|version| version.to_string().parse().ok()),
         rootless: security.iter().any(|option| option == "name=rootless"),
         local: is_local(endpoint, &kernel, system.operating_system.as_deref()),
         capabilities: Capabilities {
@@ -72,8 +76,14 @@ fn engine_info(
 
 fn kind(version: &SystemVersion) -> EngineKind {
     let components = version.components.iter().flatten();
-    let is_podman = components.into_iter().any(|part| part.name.contains("Podman"));
-    if is_podman { EngineKind::Podman } else { EngineKind::Docker }
+    let is_podman = components
+        .into_iter()
+        .any(|part| part.name.contains("Podman"));
+    if is_podman {
+        EngineKind::Podman
+    } else {
+        EngineKind::Docker
+    }
 }
 
 /// A socket alone proves nothing: it may be forwarded, or lead into the virtual machine

@@ -26,7 +26,9 @@ pub(super) async fn attach(client: &bollard::Docker, container: &str) -> Result<
     let attached = call(&attempted, ORDINARY, request).await?;
     let attempted = format!("read the output of container `{container}`");
     let frames = attached.output.map(move |output| {
-        output.map(|output| frame(output, None)).map_err(|error| engine_error(&attempted, error))
+        output
+            .map(|output| frame(output, None))
+            .map_err(|error| engine_error(&attempted, error))
     });
     Ok(frames.boxed())
 }
@@ -43,11 +45,17 @@ pub(super) fn logs(client: &bollard::Docker, container: &str, options: LogOption
         stderr: true,
         timestamps: true,
         since: options.since.map_or(0, |since| seconds(since.as_second())),
-        until: options.until.map_or(0, |until| seconds(until.as_second() + 1)),
-        tail: options.tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string()),
+        until: options
+            .until
+            .map_or(0, |until| seconds(until.as_second() + 1)),
+        tail: options
+            .tail
+            .map_or_else(|| "all".to_owned(), |lines| lines.to_string()),
     };
     let frames = client.logs(container, Some(query)).map(move |output| {
-        output.map(stamped_frame).map_err(|error| engine_error(&attempted, error))
+        output
+            .map(stamped_frame)
+            .map_err(|error| engine_error(&attempted, error))
     });
     let wanted = move |frame: &Result<OutputFrame>| {
         let at = frame.as_ref().ok().and_then(|frame| frame.at);
@@ -56,7 +64,9 @@ pub(super) fn logs(client: &bollard::Docker, container: &str, options: LogOption
                 && options.until.is_none_or(|until| at <= until)
         })
     };
-    frames.filter(move |frame| std::future::ready(wanted(frame))).boxed()
+    frames
+        .filter(move |frame| std::future::ready(wanted(frame)))
+        .boxed()
 }
 
 /// A frame without time stamps, from a container or a command.
@@ -99,7 +109,9 @@ mod tests {
     use super::*;
 
     fn stamped(text: &'static str) -> OutputFrame {
-        stamped_frame(LogOutput::StdErr { message: Bytes::from_static(text.as_bytes()) })
+        stamped_frame(LogOutput::StdErr {
+            message: Bytes::from_static(text.as_bytes()),
+        })
     }
 
     #[test]
@@ -119,6 +131,9 @@ mod tests {
     #[test]
     fn what_has_no_time_stamp_is_left_whole() {
         let frame = stamped("no stamp here\n");
-        assert_eq!((frame.at, &frame.bytes[..]), (None, &b"no stamp here\n"[..]));
+        assert_eq!(
+            (frame.at, &frame.bytes[..]),
+            (None, &b"no stamp here\n"[..])
+        );
     }
 }

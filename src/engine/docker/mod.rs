@@ -55,7 +55,11 @@ impl Docker {
         credentials: Credentials,
     ) -> Result<Self> {
         let (client, info) = info::greet(client, endpoint).await?;
-        Ok(Self { client: wire::corrected(client), info, credentials })
+        Ok(Self {
+            client: wire::corrected(client),
+            info,
+            credentials,
+        })
     }
 
     /// Whether the engine speaks this minor version of API 1, or a later one.

@@ -28,7 +28,9 @@ pub(super) fn binds(service: &Service) -> Vec<String> {
 /// In-memory file systems: their mount options by path in the container.
 pub(super) fn tmpfs(service: &Service) -> HashMap<String, String> {
     let mounts = service.mounts.iter();
-    mounts.filter_map(|mount| Some((mount.target.clone(), tmpfs_options(mount)?))).collect()
+    mounts
+        .filter_map(|mount| Some((mount.target.clone(), tmpfs_options(mount)?)))
+        .collect()
 }
 
 fn named(mount: &VolumeMount, capabilities: Capabilities) -> Mount {
@@ -39,7 +41,10 @@ fn named(mount: &VolumeMount, capabilities: Capabilities) -> Mount {
         read_only: Some(mount.read_only),
         volume_options: Some(MountVolumeOptions {
             no_copy: Some(mount.nocopy),
-            subpath: mount.subpath.clone().filter(|_| capabilities.volume_subpath),
+            subpath: mount
+                .subpath
+                .clone()
+                .filter(|_| capabilities.volume_subpath),
             ..MountVolumeOptions::default()
         }),
         ..Mount::default()
@@ -53,7 +58,9 @@ fn other(mount: &ServiceMount) -> Option<Mount> {
         ..Mount::default()
     };
     match &mount.kind {
-        MountKind::Volume { key: None, nocopy, .. } => Some(Mount {
+        MountKind::Volume {
+            key: None, nocopy, ..
+        } => Some(Mount {
             typ: Some(MountType::VOLUME),
             volume_options: Some(MountVolumeOptions {
                 no_copy: Some(*nocopy),
@@ -61,25 +68,32 @@ fn other(mount: &ServiceMount) -> Option<Mount> {
             }),
             ..common
         }),
-        MountKind::Bind { source, propagation, create_host_path, selinux }
-            if !is_line(source, *create_host_path, selinux.as_deref()) =>
-        {
-            Some(Mount {
-                typ: Some(MountType::BIND),
-                source: Some(source.display().to_string()),
-                bind_options: propagation.as_ref().map(|propagation| MountBindOptions {
-                    propagation: propagation.parse().ok(),
-                    ..MountBindOptions::default()
-                }),
-                ..common
-            })
-        }
+        MountKind::Bind {
+            source,
+            propagation,
+            create_host_path,
+            selinux,
+        } if !is_line(source, *create_host_path, selinux.as_deref()) => Some(Mount {
+            typ: Some(MountType::BIND),
+            source: Some(source.display().to_string()),
+            bind_options: propagation.as_ref().map(|propagation| MountBindOptions {
+                propagation: propagation.parse().ok(),
+                ..MountBindOptions::default()
+            }),
+            ..common
+        }),
         _ => None,
     }
 }
 
 fn bind_line(mount: &ServiceMount) -> Option<String> {
-    let MountKind::Bind { source, create_host_path, propagation, selinux } = &mount.kind else {
+    let MountKind::Bind {
+        source,
+        create_host_path,
+        propagation,
+        selinux,
+    } = &mount.kind
+    else {
         return None;
     };
     if !is_line(source, *create_host_path, selinux.as_deref()) {
@@ -88,7 +102,12 @@ fn bind_line(mount: &ServiceMount) -> Option<String> {
     let mut options = vec![if mount.read_only { "ro" } else { "rw" }];
     options.extend(selinux.as_deref());
     options.extend(propagation.as_deref());
-    Some(format!("{}:{}:{}", source.display(), mount.target, options.join(",")))
+    Some(format!(
+        "{}:{}:{}",
+        source.display(),
+        mount.target,
+        options.join(",")
+    ))
 }
 
 /// Whether a bind has to be given as a line. A source with a colon cannot be.
@@ -98,7 +117,12 @@ fn is_line(source: &Path, create_host_path: bool, selinux: Option<&str>) -> bool
 }
 
 fn tmpfs_options(mount: &ServiceMount) -> Option<String> {
-    let MountKind::Tmpfs { size, mode, options } = &mount.kind else {
+    let MountKind::Tmpfs {
+        size,
+        mode,
+        options,
+    } = &mount.kind
+    else {
         return None;
     };
     let parts = [

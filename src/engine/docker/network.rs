@@ -19,7 +19,12 @@ pub(super) async fn create(docker: &Docker, spec: &NetworkSpec) -> Result<()> {
         let message = format!("network with name {} already exists", spec.name);
         return Err(refused(&attempted, 409, message));
     }
-    call(&attempted, ORDINARY, docker.client.create_network(request(spec))).await?;
+    call(
+        &attempted,
+        ORDINARY,
+        docker.client.create_network(request(spec)),
+    )
+    .await?;
     Ok(())
 }
 
@@ -54,7 +59,10 @@ async fn exists(client: &bollard::Docker, name: &str) -> Result<bool> {
 }
 
 fn request(spec: &NetworkSpec) -> NetworkCreateRequest {
-    let config = IpamConfig { subnet: Some(spec.subnet.to_string()), ..IpamConfig::default() };
+    let config = IpamConfig {
+        subnet: Some(spec.subnet.to_string()),
+        ..IpamConfig::default()
+    };
     NetworkCreateRequest {
         name: spec.name.clone(),
         driver: spec.driver.clone(),
@@ -62,7 +70,10 @@ fn request(spec: &NetworkSpec) -> NetworkCreateRequest {
         internal: Some(spec.internal),
         attachable: Some(spec.attachable),
         enable_ipv6: Some(spec.enable_ipv6),
-        ipam: Some(Ipam { config: Some(vec![config]), ..Ipam::default() }),
+        ipam: Some(Ipam {
+            config: Some(vec![config]),
+            ..Ipam::default()
+        }),
         labels: Some(spec.labels.clone().into_iter().collect()),
         ..NetworkCreateRequest::default()
     }

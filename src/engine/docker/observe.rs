@@ -34,17 +34,32 @@ pub(super) async fn observe(
         filters: filters.clone(),
         ..ListContainersOptions::default()
     };
-    let networks = ListNetworksOptions { filters: filters.clone() };
+    let networks = ListNetworksOptions {
+        filters: filters.clone(),
+    };
     let volumes = ListVolumesOptions { filters };
     let (containers, networks, volumes) = tokio::try_join!(
-        call("list containers", ORDINARY, client.list_containers(Some(containers))),
-        call("list networks", ORDINARY, client.list_networks(Some(networks))),
+        call(
+            "list containers",
+            ORDINARY,
+            client.list_containers(Some(containers))
+        ),
+        call(
+            "list networks",
+            ORDINARY,
+            client.list_networks(Some(networks))
+        ),
         call("list volumes", ORDINARY, client.list_volumes(Some(volumes))),
     )?;
     Ok(Observed {
         containers: containers.into_iter().map(observed_container).collect(),
         networks: networks.into_iter().map(observed_network).collect(),
-        volumes: volumes.volumes.unwrap_or_default().into_iter().map(observed_volume).collect(),
+        volumes: volumes
+            .volumes
+            .unwrap_or_default()
+            .into_iter()
+            .map(observed_volume)
+            .collect(),
     })
 }
 
@@ -59,7 +74,9 @@ fn filters(session: Option<&SessionName>) -> HashMap<String, Vec<String>> {
 fn observed_container(summary: ContainerSummary) -> ObservedContainer {
     let words = summary.status.unwrap_or_default();
     let names = summary.names.unwrap_or_default();
-    let name = names.first().map_or("", |name| name.trim_start_matches('/'));
+    let name = names
+        .first()
+        .map_or("", |name| name.trim_start_matches('/'));
     ObservedContainer {
         id: summary.id.unwrap_or_default(),
         name: name.to_owned(),
@@ -81,7 +98,10 @@ fn observed_network(network: Network) -> ObservedNetwork {
 }
 
 fn observed_volume(volume: Volume) -> ObservedVolume {
-    ObservedVolume { name: volume.name, labels: volume.labels.into_iter().collect() }
+    ObservedVolume {
+        name: volume.name,
+        labels: volume.labels.into_iter().collect(),
+    }
 }
 
 fn status(state: Option<ContainerSummaryStateEnum>) -> Status {
@@ -157,7 +177,13 @@ mod tests {
         .map(health);
         assert_eq!(
             verdicts,
-            [Some(Health::Healthy), Some(Health::Starting), Some(Health::Unhealthy), None, None]
+            [
+                Some(Health::Healthy),
+                Some(Health::Starting),
+                Some(Health::Unhealthy),
+                None,
+                None
+            ]
         );
     }
 }

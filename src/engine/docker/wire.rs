@@ -19,7 +19,11 @@ fn correct_target(request: &mut BollardRequest, version: &str) {
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if let Some(target) = &parts.path_and_query {
         let target = target.as_str().replace("&until=0&", "&");
-        let prefix = if target.starts_with("/v1.") { "" } else { version };
+        let prefix = if target.starts_with("/v1.") {
+            ""
+        } else {
+            version
+        };
         parts.path_and_query = format!("{prefix}{target}").parse().ok();
     }
     if let Ok(uri) = parts.try_into() {
