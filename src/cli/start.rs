@@ -94,7 +94,7 @@ impl Start {
             return;
         };
         if timings {
-            let _ = recording;
+            print(&recording.timings().to_string());
         }
     }
 }
