@@ -31,7 +31,8 @@ pub(super) struct Target {
 
 impl Context {
     pub(super) fn new(global: &Global) -> Result<Self, Failure> {
-        let working_dir = std::env::current_dir().map_err(|error| Failure::working_directory(&error))?;
+        let working_dir =
+            std::env::current_dir().map_err(|error| Failure::working_directory(&error))?;
         let environment: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
