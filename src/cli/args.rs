@@ -34,7 +34,7 @@ pub(super) struct Global {
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// Name of the project, and so of the session
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", global = true)]
     pub(super) project_name: Option<String>,
     /// Where relative paths in the Compose file start
     #[arg(long, value_name = "DIR")]

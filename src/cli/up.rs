@@ -33,6 +33,7 @@ pub(super) async fn up(context: &Context, args: UpArgs) -> Outcome {
         .map_err(|error| Failure::engine(&error))?;
     let result = match start.up(project, &options, &shown).await {
         Ok(stack) => {
+            start.sink().shown().await;
             show(args.format, &stack);
             if args.detach {
                 Ok(exit_code::SUCCESS)

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     logs::LogLine,
@@ -13,12 +13,12 @@ use crate::{
 use super::{Event, EventKind, millis};
 
 /// What a reporter is given.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Report {
     /// Something happened.
     Event(Event),
-    /// A container wrote a line that is to be shown.
-    Line(LogLine),
+    /// Somebody wants to know when everything before this has been shown.
+    Shown(oneshot::Sender<()>),
 }
 
 /// How many log lines may wait for a slow terminal before containers' output is read
@@ -31,7 +31,7 @@ const WAITING_LINES: usize = 1_024;
 /// Lines are many and do.
 pub fn reports() -> (
     EventSink,
-    mpsc::UnboundedReceiver<Event>,
+    mpsc::UnboundedReceiver<Report>,
     mpsc::Receiver<LogLine>,
 ) {
     let (events, event_receiver) = mpsc::unbounded_channel();
@@ -47,7 +47,7 @@ pub fn reports() -> (
 /// Where events and log lines go. Cloned freely; the streams end with the last clone.
 #[derive(Debug, Clone)]
 pub struct EventSink {
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<Report>,
     lines: mpsc::Sender<LogLine>,
     start: Arc<Instant>,
 }
@@ -74,7 +74,15 @@ impl EventSink {
             kind,
         };
         // Nobody listens any more: there is nobody to tell that, either.
-        let _ = self.events.send(event);
+        let _ = self.events.send(Report::Event(event));
+    }
+
+    /// Waits until everything that was reported so far has been shown: before something
+    /// else is written to the same terminal.
+    pub async fn shown(&self) {
+        let (sender, receiver) = oneshot::channel();
+        let _ = self.events.send(Report::Shown(sender));
+        let _ = receiver.await;
     }
 
     /// Shows a line, when the reporter is ready for it.

@@ -36,12 +36,17 @@ async fn status_of(
     let request = Request::get(path)
         .header(HOST, address.to_string())
         .body(Empty::<Bytes>::new())?;
-    // The connection does its work only while it is polled, and ends with this call.
-    tokio::select! {
-        response = sender.send_request(request) => Ok(response?.status()),
-        result = connection => {
-            result?;
-            Err("the connection was closed".into())
+    let response = sender.send_request(request);
+    tokio::pin!(response, connection);
+    // The connection does its work only while it is polled. A server that closes it
+    // right after its answer ends it before the answer is looked at.
+    let response = tokio::select! {
+        biased;
+        response = &mut response => response?,
+        ended = &mut connection => {
+            ended?;
+            response.await?
         }
-    }
+    };
+    Ok(response.status())
 }

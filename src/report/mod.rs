@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
 use crate::{
-    event::{Event, EventKind, millis},
+    event::{Event, EventKind, Report, millis},
     logs::LogLine,
 };
 
@@ -107,7 +107,7 @@ impl Reporter {
     /// Reports until both streams have ended.
     pub async fn run(
         mut self,
-        mut events: UnboundedReceiver<Event>,
+        mut events: UnboundedReceiver<Report>,
         mut lines: Receiver<LogLine>,
     ) -> Recording {
         let mut frames = tokio::time::interval(FRAME);
@@ -117,7 +117,8 @@ impl Reporter {
             tokio::select! {
                 biased;
                 event = events.recv(), if more_events => match event {
-                    Some(event) => self.event(event),
+                    Some(Report::Event(event)) => self.event(event),
+                    Some(Report::Shown(asked)) => drop(asked.send(())),
                     None => more_events = false,
                 },
                 line = lines.recv(), if more_lines => match line {

@@ -149,6 +149,7 @@ impl Session {
     pub async fn up(&self, project: &Project, options: &UpOptions) -> Result<Stack, UpError> {
         let begin = Instant::now();
         self.announce(project, options);
+        self.prepare_directory()?;
         let before = self.engine.observe(Some(&self.name)).await?;
         let result = self.bring_up(project, options, begin).await;
         match result {
@@ -283,6 +284,27 @@ impl Session {
         let observed = self.engine.observe(Some(&self.name)).await?;
         let logs = LogPaths::new(self.directory.join("logs"));
         Ok(address::stack(&self.name, project, &observed, &logs))
+    }
+
+    /// Makes the session's directory, in a `.stackrun/` that ignores itself: nothing in it
+    /// belongs into a repository.
+    fn prepare_directory(&self) -> Result<(), UpError> {
+        let make = || -> io::Result<()> {
+            fs::create_dir_all(&self.directory)?;
+            let Some(parent) = self.directory.parent() else {
+                return Ok(());
+            };
+            let ignore = parent.join(".gitignore");
+            if ignore.exists() {
+                Ok(())
+            } else {
+                fs::write(ignore, "*\n")
+            }
+        };
+        make().map_err(|source| UpError::State {
+            path: self.directory.clone(),
+            source,
+        })
     }
 
     fn write_state(&self, stack: &Stack) -> Result<(), UpError> {
@@ -507,16 +529,8 @@ fn missing_images(project: &Project, world: &World) -> Vec<String> {
 }
 
 /// Writes the state file so that only its owner reads it, and nobody ever sees half
-/// of it. The directory gets a `.gitignore`: nothing in it belongs into a repository.
+/// of it.
 fn write_private(path: &Path, stack: &Stack) -> io::Result<()> {
-    let directory = path.parent().expect("the state file has a directory");
-    fs::create_dir_all(directory)?;
-    if let Some(parent) = directory.parent() {
-        let ignore = parent.join(".gitignore");
-        if !ignore.exists() {
-            fs::write(ignore, "*\n")?;
-        }
-    }
     let draft = path.with_extension("json.new");
     let mut options = fs::OpenOptions::new();
     options.create(true).write(true).truncate(true);
