@@ -29,6 +29,13 @@ pub(super) async fn call<T>(
     }
 }
 
+/// A container as it is told to people: by name, or by as much of its id as the
+/// engine's own tools show.
+pub(super) fn shown(container: &str) -> &str {
+    let is_id = container.len() == 64 && container.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { &container[..12] } else { container }
+}
+
 /// Takes the engine's "there is no such thing" for success: what was to be removed
 /// is gone.
 pub(super) fn gone_is_fine(result: Result<()>) -> Result<()> {
@@ -45,8 +52,8 @@ pub(super) fn engine_error(attempted: &str, error: Error) -> EngineError {
             status_code,
             message,
         } => refused(attempted, status_code, message),
-        // Reported within the body of a response whose status was 200 already.
-        Error::DockerStreamError { error } => refused(attempted, 500, error),
+        // Told in the body of a response whose status was sent long before.
+        Error::DockerStreamError { error } => refused(attempted, 200, error),
         other => EngineError::Connection {
             attempted: attempted.to_owned(),
             source: Box::new(other),
@@ -54,7 +61,7 @@ pub(super) fn engine_error(attempted: &str, error: Error) -> EngineError {
     }
 }
 
-/// The error for an answer with an HTTP status that is not success.
+/// The error for an answer that is a no.
 pub(super) fn refused(attempted: &str, status: u16, message: String) -> EngineError {
     EngineError::Refused {
         attempted: attempted.to_owned(),
@@ -108,6 +115,12 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_shown_in_short() {
+        assert_eq!(shown(&"0123456789abcdef".repeat(4)), "0123456789ab");
+        assert_eq!(shown("demo-w0-backend-1"), "demo-w0-backend-1");
+    }
+
+    #[test]
     fn the_status_tells_plain_refusals_apart() {
         assert_eq!(classify(404, "No such container: x"), Refusal::NotFound);
         assert_eq!(classify(409, "name is already in use"), Refusal::Conflict);
@@ -144,13 +157,15 @@ mod tests {
         assert_eq!(classify(403, message), Refusal::Conflict);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_engine_that_does_not_answer_is_given_up() {
         let never = std::future::pending::<Result<(), Error>>();
-        let error = call("wait", ORDINARY, never).await.expect_err("no answer");
+        let error = call("wait", Duration::from_millis(1), never)
+            .await
+            .expect_err("no answer");
         assert_eq!(
             error.to_string(),
-            "could not wait: the engine did not answer within 1 min"
+            "could not wait: the engine did not answer within 1 ms"
         );
     }
 }
