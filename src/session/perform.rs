@@ -227,7 +227,7 @@ impl<'a> Performer<'a> {
             took_ms: millis(took),
         };
         self.sink().service(replica.worker, &replica.service, kind);
-        known.started = Some((begin, state));
+        known.started = Some((begin + took, state));
         lock(&self.shared.containers).insert(container.to_owned(), known);
         Ok(())
     }
