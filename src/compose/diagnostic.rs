@@ -106,8 +106,9 @@ impl Label {
             .annotation(kind.span(start..end).label(self.text.as_deref()))
     }
 
-    /// The widest line that is shown whole.
-    const MAX_WIDTH: usize = 160;
+    /// The widest line that is kept whole. The renderer cuts what a terminal cannot
+    /// show; beyond this, lines are machines' work and a part of them will do.
+    const MAX_WIDTH: usize = 2000;
 
     fn new(text: &Text, span: Span, note: Option<String>) -> Self {
         let content = &*text.content;
