@@ -372,9 +372,18 @@ fn scalar_text(text: &str) -> String {
         && text.chars().all(safe)
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
+        && !is_special_elsewhere(text)
         && matches!(scalar::resolve(text), Value::String(_));
     if plain {
         return text.to_owned();
     }
     serde_json::to_string(text).expect("a string can always be written")
+}
+
+/// Whether tools that read YAML 1.1 take a text for something else: `yes` for a
+/// boolean, `1:30` for a number.
+fn is_special_elsewhere(text: &str) -> bool {
+    const BOOLEANS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+    let sexagesimal = |c: char| c.is_ascii_digit() || matches!(c, ':' | '.');
+    BOOLEANS.contains(&text.to_lowercase().as_str()) || text.chars().all(sexagesimal)
 }

@@ -265,6 +265,7 @@ impl<'a> Check<'a> {
 
     /// Settings that exist in a service and in its `deploy` must agree. Where limits
     /// or reservations are given at all, Compose takes a missing one for 0.
+    #[expect(clippy::float_cmp, reason = "both were read from text")]
     fn distinct_values(&self) -> Vec<Problem> {
         const TWINS: [(&str, &str, &str); 4] = [
             ("cpus", "limits", "cpus"),

@@ -168,11 +168,12 @@ fn check_source(
     resource: &Node,
     sources: &[&str],
 ) -> Result<(), Problem> {
-    let given: Vec<_> = sources
-        .iter()
-        .copied()
-        .filter(|source| resource.get(source).is_some())
-        .collect();
+    // A secret cannot come from a variable without a name; a config can, and is empty.
+    let given = |source: &&str| match resource.get(source) {
+        Some(node) => !(kind == "secrets" && *source == "environment" && node.as_str() == Some("")),
+        None => false,
+    };
+    let given: Vec<_> = sources.iter().copied().filter(given).collect();
     if is_external(resource) {
         return Ok(());
     }

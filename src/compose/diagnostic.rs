@@ -106,8 +106,9 @@ impl Label {
             .annotation(kind.span(start..end).label(self.text.as_deref()))
     }
 
-    /// The widest line that is shown whole.
-    const MAX_WIDTH: usize = 160;
+    /// The widest line that is kept whole. The renderer cuts what a terminal cannot
+    /// show; beyond this, lines are machines' work and a part of them will do.
+    const MAX_WIDTH: usize = 2000;
 
     fn new(text: &Text, span: Span, note: Option<String>) -> Self {
         let content = &*text.content;
@@ -226,13 +227,23 @@ pub(super) fn nearest<'a>(
     wrong: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    // Jaro-Winkler favours a common beginning, as most slips of the keyboard leave;
-    // below 0.8 the guesses look random.
-    let score = |right: &str| strsim::jaro_winkler(&wrong.to_lowercase(), &right.to_lowercase());
+    // The first measure counts slips of the keyboard, the second favours a common
+    // beginning, such as `env` for `environment`. Below these limits guesses look random.
+    let wrong = wrong.to_lowercase();
+    let score = |right: &str| {
+        let right = right.to_lowercase();
+        let slips = strsim::normalized_damerau_levenshtein(&wrong, &right);
+        let beginning = strsim::jaro_winkler(&wrong, &right);
+        if slips < 0.6 && beginning < 0.85 {
+            0.0
+        } else {
+            slips.max(beginning)
+        }
+    };
     known
         .into_iter()
         .map(|right| (score(right), right))
-        .filter(|(score, _)| *score > 0.8)
+        .filter(|(score, _)| *score > 0.0)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, right)| right)
 }

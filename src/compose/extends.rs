@@ -1,7 +1,7 @@
 //! `extends`: a service that is laid over another one, of the same file or of
 //! another.
 
-use std::{path::PathBuf, rc::Rc};
+use std::{collections::HashMap, path::PathBuf, rc::Rc};
 
 use super::{
     diagnostic::Problem,
@@ -36,14 +36,24 @@ pub(super) fn apply(
         services: map.clone(),
     });
     let names: Vec<_> = map.keys().map(str::to_owned).collect();
+    let mut resolver = Resolver {
+        scope,
+        context,
+        files: HashMap::new(),
+        done: HashMap::new(),
+        trail: Vec::new(),
+    };
     for name in names {
-        let resolved = resolve(&name, &family, &mut Vec::new(), scope, context)?;
+        let resolved = resolver.resolve(&name, &family)?;
         if let (Some(slot), Some(resolved)) = (services.get_mut(&name), resolved) {
             *slot = resolved;
         }
     }
     Ok(())
 }
+
+/// How many services may extend one another.
+const MAX_DEPTH: usize = 100;
 
 /// The services of one file, which refer to each other.
 struct Family {
@@ -85,68 +95,95 @@ impl Reference {
     }
 }
 
-/// A service with all that it extends, or `None` where it extends nothing.
-fn resolve(
-    name: &str,
-    family: &Rc<Family>,
-    trail: &mut Vec<Step>,
-    scope: &Scope,
-    context: &mut Context<'_>,
-) -> Result<Option<Node>, Failure> {
-    let Some(service) = family.services.get(name) else {
-        return Ok(None);
-    };
-    let Some(reference) = Reference::of(service) else {
-        return Ok(None);
-    };
-    trail.push(Step {
-        file: family.file.clone(),
-        service: name.to_owned(),
-        span: reference.span,
-    });
-    let base_family = match &reference.file {
-        Some(file) => other_file(file, reference.file_span, scope, context)?,
-        None => Rc::clone(family),
-    };
-    let Some(base) = base_family.services.get(&reference.service) else {
-        return Err(unknown_base(name, &reference, &base_family).into());
-    };
-    check_cycle(trail, &base_family.file, &reference)?;
-    let base = match resolve(&reference.service, &base_family, trail, scope, context)? {
-        Some(resolved) => resolved,
-        None => base.clone(),
-    };
-    trail.pop();
-    let mut service = service.clone();
-    if let Some(map) = service.as_map_mut() {
-        map.remove("extends");
-    }
-    if base.is_null() {
-        return Ok(Some(service));
-    }
-    let path = Path::ROOT.key("services").key(name);
-    Ok(Some(merge_at(base, service, path)?))
+/// Resolves the services of one document.
+struct Resolver<'a, 'c> {
+    scope: &'a Scope,
+    context: &'a mut Context<'c>,
+    files: HashMap<PathBuf, Rc<Family>>,
+    /// What services came to, by file and name; many may extend the same one.
+    done: HashMap<(PathBuf, String), Node>,
+    trail: Vec<Step>,
 }
 
-/// The services of another file, in long syntax, with absolute paths.
-fn other_file(
-    file: &str,
-    span: Span,
-    scope: &Scope,
-    context: &mut Context<'_>,
-) -> Result<Rc<Family>, Failure> {
-    let path = join(&scope.directory, file);
-    let mut document = load_raw(&path, file, span, scope, context)?;
-    let directory = path.parent().unwrap_or(&scope.directory);
-    paths::resolve(&mut document, directory, scope);
-    let services = match document.remove("services").map(|node| node.value) {
-        Some(Value::Map(services)) => services,
-        _ => Map::default(),
-    };
-    Ok(Rc::new(Family {
-        file: path,
-        services,
-    }))
+impl Resolver<'_, '_> {
+    /// A service with all that it extends, or `None` where it extends nothing.
+    fn resolve(&mut self, name: &str, family: &Rc<Family>) -> Result<Option<Node>, Failure> {
+        let Some(service) = family.services.get(name) else {
+            return Ok(None);
+        };
+        let Some(reference) = Reference::of(service) else {
+            return Ok(None);
+        };
+        let key = (family.file.clone(), name.to_owned());
+        if let Some(done) = self.done.get(&key) {
+            return Ok(Some(self.context.copy(done, Some(reference.span))?));
+        }
+        let (file, service_name) = key.clone();
+        self.trail.push(Step {
+            file,
+            service: service_name,
+            span: reference.span,
+        });
+        let base = self.base(name, family, &reference)?;
+        self.trail.pop();
+
+        let mut service = service.clone();
+        if let Some(map) = service.as_map_mut() {
+            map.remove("extends");
+        }
+        if !base.is_null() {
+            service = merge_at(base, service, Path::ROOT.key("services").key(name))?;
+        }
+        self.done
+            .insert(key, self.context.copy(&service, Some(reference.span))?);
+        Ok(Some(service))
+    }
+
+    /// The service that is extended, with all that it extends itself.
+    fn base(
+        &mut self,
+        name: &str,
+        family: &Rc<Family>,
+        reference: &Reference,
+    ) -> Result<Node, Failure> {
+        let family = match &reference.file {
+            Some(file) => self.other_file(file, reference.file_span)?,
+            None => Rc::clone(family),
+        };
+        let Some(base) = family.services.get(&reference.service) else {
+            return Err(unknown_base(name, reference, &family).into());
+        };
+        check_cycle(&self.trail, &family.file, reference)?;
+        if self.trail.len() > MAX_DEPTH {
+            let message = format!("more than {MAX_DEPTH} services extend one another");
+            return Err(Problem::error(reference.span, message).into());
+        }
+        match self.resolve(&reference.service, &family)? {
+            Some(resolved) => Ok(resolved),
+            None => Ok(self.context.copy(base, Some(reference.span))?),
+        }
+    }
+
+    /// The services of another file, in long syntax, with absolute paths.
+    fn other_file(&mut self, file: &str, span: Span) -> Result<Rc<Family>, Failure> {
+        let path = join(&self.scope.directory, file);
+        if let Some(family) = self.files.get(&path) {
+            return Ok(Rc::clone(family));
+        }
+        let mut document = load_raw(&path, file, span, self.scope, self.context)?;
+        let directory = path.parent().unwrap_or(&self.scope.directory);
+        paths::resolve(&mut document, directory, self.scope);
+        let services = document
+            .remove("services")
+            .map(Node::into_map)
+            .unwrap_or_default();
+        let family = Rc::new(Family {
+            file: path.clone(),
+            services,
+        });
+        self.files.insert(path, Rc::clone(&family));
+        Ok(family)
+    }
 }
 
 fn unknown_base(name: &str, reference: &Reference, family: &Family) -> Problem {

@@ -24,9 +24,13 @@ use super::{
 /// Variables by name.
 pub(super) type Environment = BTreeMap<String, String>;
 
-/// How many files one load may read: enough for any project, and an end to files
-/// that include each other in ever new ways.
-const MAX_FILES: usize = 1000;
+/// How many nodes and bytes of text `include` and `extends` may copy. Large projects
+/// copy a tenth of it; files that include each other in ever new ways come to an end.
+const MAX_COPIED_NODES: usize = 2_000_000;
+const MAX_COPIED_BYTES: usize = 64 << 20;
+
+/// What loading even the smallest file costs, in nodes.
+const NODES_PER_FILE: usize = 1000;
 
 /// Where relative paths start and which variables are known; `include` has its own.
 #[derive(Clone)]
@@ -72,7 +76,7 @@ pub(super) struct Context<'a> {
     parsed: HashMap<PathBuf, Rc<Vec<Node>>>,
     warnings: Vec<Problem>,
     warned: BTreeSet<String>,
-    opened: usize,
+    copied: (usize, usize),
 }
 
 impl<'a> Context<'a> {
@@ -83,7 +87,7 @@ impl<'a> Context<'a> {
             parsed: HashMap::new(),
             warnings: Vec::new(),
             warned: BTreeSet::new(),
-            opened: 0,
+            copied: (0, 0),
         }
     }
 
@@ -126,7 +130,8 @@ impl<'a> Context<'a> {
     pub fn into_error(self, failure: Failure) -> LoadError {
         match failure {
             Failure::Error(error) => error,
-            Failure::Problems(problems) => {
+            Failure::Problems(mut problems) => {
+                problems.sort_by_key(|problem| problem.spans.first().map(|(span, _)| *span));
                 let diagnostics = problems
                     .into_iter()
                     .map(|it| it.locate(&self.texts))
@@ -144,11 +149,6 @@ impl<'a> Context<'a> {
         what: &'static str,
         reference: Option<Span>,
     ) -> Result<(u32, Arc<str>), Failure> {
-        self.opened += 1;
-        if self.opened > MAX_FILES {
-            let message = format!("more than {MAX_FILES} files are included or extended");
-            return Err(Problem::error(reference.unwrap_or(Span::NONE), message).into());
-        }
         let stdin = path == FilePath::new("-");
         let bytes = if stdin {
             self.source.read_stdin()
@@ -173,6 +173,22 @@ impl<'a> Context<'a> {
                 Err(Problem::error(span, format!("the {what} is not UTF-8 text")).into())
             }
         }
+    }
+
+    /// A copy of a node that is used more than once.
+    pub fn copy(&mut self, node: &Node, reference: Option<Span>) -> Result<Node, Problem> {
+        let (nodes, bytes) = node.weigh();
+        self.spend(nodes, bytes, reference.unwrap_or(node.span))?;
+        Ok(node.clone())
+    }
+
+    fn spend(&mut self, nodes: usize, bytes: usize, place: Span) -> Result<(), Problem> {
+        self.copied = (self.copied.0 + nodes, self.copied.1 + bytes);
+        if self.copied.0 > MAX_COPIED_NODES || self.copied.1 > MAX_COPIED_BYTES {
+            return Err(Problem::error(place, "the project is too large")
+                .help("services are extended, or files included, too many times"));
+        }
+        Ok(())
     }
 
     /// The documents of a Compose file. A file is read and parsed once.
@@ -280,8 +296,10 @@ pub(super) fn load_files(
     for file in files {
         let mut trail = trail.to_owned();
         trail.push(file.path.clone());
+        context.spend(NODES_PER_FILE, 0, file.reference.unwrap_or(Span::NONE))?;
         for document in context.documents(file)?.iter() {
-            let mut document = interpolated(document.clone(), scope, context)?;
+            let document = context.copy(document, file.reference)?;
+            let mut document = interpolated(document, scope, context)?;
             extends::apply(&mut document, &file.path, scope, context)?;
             include::apply(&mut document, &trail, scope, context)?;
             model = lay_over(model, document)?;
@@ -310,7 +328,8 @@ pub(super) fn load_raw(
     };
     let mut model = Map::default();
     for document in context.documents(&input)?.iter() {
-        let document = interpolated(document.clone(), scope, context)?;
+        let document = context.copy(document, input.reference)?;
+        let document = interpolated(document, scope, context)?;
         model = merge::merge(model, document)?;
         long::expand(&mut model)?;
     }

@@ -10,15 +10,16 @@ use super::{
     port, volume,
 };
 
-/// How many ports one service may publish; a range gives one each.
-const MAX_PORTS: usize = 200_000;
+/// How many ports all services together may publish; a range gives one each.
+const MAX_PORTS: usize = 100_000;
 
 /// Rewrites a validated document.
 pub(super) fn expand(document: &mut Map) -> Result<(), Problem> {
+    let mut ports = 0;
     if let Some(Value::Map(services)) = document.get_mut("services").map(|node| &mut node.value) {
         for (_, entry) in services.iter_mut() {
             if let Value::Map(service) = &mut entry.node.value {
-                expand_service(service)?;
+                expand_service(service, &mut ports)?;
             }
         }
     }
@@ -33,7 +34,7 @@ pub(super) fn expand(document: &mut Map) -> Result<(), Problem> {
     Ok(())
 }
 
-fn expand_service(service: &mut Map) -> Result<(), Problem> {
+fn expand_service(service: &mut Map, ports: &mut usize) -> Result<(), Problem> {
     for (key, entry) in service.iter_mut() {
         let node = &mut entry.node;
         match key {
@@ -66,7 +67,7 @@ fn expand_service(service: &mut Map) -> Result<(), Problem> {
                 Ok(())
             })?,
             "devices" => each_item(node, expand_device)?,
-            "ports" => expand_ports(node)?,
+            "ports" => expand_ports(node, ports)?,
             "volumes" => each_item(node, expand_volume)?,
             _ => {}
         }
@@ -123,7 +124,7 @@ fn expand_device(item: &mut Node) -> Result<(), Problem> {
     Ok(())
 }
 
-fn expand_ports(node: &mut Node) -> Result<(), Problem> {
+fn expand_ports(node: &mut Node, total: &mut usize) -> Result<(), Problem> {
     let span = node.span;
     let Some(items) = node.as_list_mut() else {
         return Ok(());
@@ -138,11 +139,12 @@ fn expand_ports(node: &mut Node) -> Result<(), Problem> {
             Some(short) => ports.extend(port::expand(&short, item.span)?),
             None => ports.push(item),
         }
-        if ports.len() > MAX_PORTS {
-            let message = format!("a service cannot publish more than {MAX_PORTS} ports");
+        if *total + ports.len() > MAX_PORTS {
+            let message = format!("the services publish more than {MAX_PORTS} ports");
             return Err(Problem::error(span, message));
         }
     }
+    *total += ports.len();
     *items = ports;
     Ok(())
 }

@@ -164,6 +164,20 @@ impl Node {
         self.get(key)?.as_str()
     }
 
+    /// How many nodes the tree has, this one included, and how many bytes of text.
+    pub fn weigh(&self) -> (usize, usize) {
+        let sum = |total: (usize, usize), (nodes, bytes)| (total.0 + nodes, total.1 + bytes);
+        match &self.value {
+            Value::String(text) | Value::Timestamp(text) => (1, text.len()),
+            Value::List(items) => items.iter().map(Self::weigh).fold((1, 0), sum),
+            Value::Map(map) => map
+                .iter()
+                .map(|(key, entry)| sum((0, key.len()), entry.node.weigh()))
+                .fold((1, 0), sum),
+            _ => (1, 0),
+        }
+    }
+
     /// A scalar as Compose writes it into a variable or a label; `None` for null,
     /// lists and mappings.
     pub fn to_text(&self) -> Option<String> {

@@ -117,7 +117,6 @@ impl<'a> Builder<'a> {
         if let Event::Alias(anchor) = event {
             return self.alias(anchor, span, depth);
         }
-        let before = self.cost;
         self.spend(Cost { nodes: 1, bytes: 0 }, span)?;
         let (anchor, mut node) = match event {
             Event::Scalar(text, style, anchor, tag) => (anchor, scalar(&text, style, &tag, span)?),
@@ -129,7 +128,7 @@ impl<'a> Builder<'a> {
             node.value = Value::Null;
         }
         if anchor != 0 {
-            self.remember(anchor, &node, before, span)?;
+            self.remember(anchor, &node, span)?;
         }
         Ok(node)
     }
@@ -204,27 +203,18 @@ impl<'a> Builder<'a> {
         Ok(self.anchors[&anchor].node.clone())
     }
 
-    fn remember(
-        &mut self,
-        anchor: usize,
-        node: &Node,
-        before: Cost,
-        span: Span,
-    ) -> Result<(), Problem> {
-        let (bytes, depth) = weigh(node);
-        let cost = Cost {
-            nodes: self.cost.nodes - before.nodes,
-            bytes,
-        };
-        // The copy that is kept for the aliases counts as well: anchors around
-        // anchors would otherwise multiply for free.
+    /// Keeps a copy for the aliases to come. It counts as well: anchors around anchors
+    /// would otherwise multiply for free.
+    fn remember(&mut self, anchor: usize, node: &Node, span: Span) -> Result<(), Problem> {
+        let (nodes, bytes) = node.weigh();
+        let cost = Cost { nodes, bytes };
         self.spend(cost, span)?;
         self.anchors.insert(
             anchor,
             Anchor {
                 node: node.clone(),
                 cost,
-                depth,
+                depth: depth_of(node),
             },
         );
         Ok(())
@@ -309,18 +299,14 @@ fn merge_into(map: &mut Map, value: Node) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Bytes of text in a tree, and its depth.
-fn weigh(node: &Node) -> (usize, usize) {
-    let children: Box<dyn Iterator<Item = (usize, &Node)>> = match &node.value {
-        Value::String(text) | Value::Timestamp(text) => return (text.len(), 0),
-        Value::List(items) => Box::new(items.iter().map(|item| (0, item))),
-        Value::Map(map) => Box::new(map.iter().map(|(key, entry)| (key.len(), &entry.node))),
-        _ => return (0, 0),
+/// How many levels a tree has below its root.
+fn depth_of(node: &Node) -> usize {
+    let below = match &node.value {
+        Value::List(items) => items.iter().map(depth_of).max(),
+        Value::Map(map) => map.iter().map(|(_, entry)| depth_of(&entry.node)).max(),
+        _ => return 0,
     };
-    children.fold((0, 0), |(bytes, depth), (key, child)| {
-        let (child_bytes, child_depth) = weigh(child);
-        (bytes + key + child_bytes, depth.max(child_depth + 1))
-    })
+    below.map_or(0, |depth| depth + 1)
 }
 
 fn too_deep(span: Span) -> Problem {

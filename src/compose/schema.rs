@@ -6,8 +6,6 @@
 /// What a value may be.
 #[derive(Debug)]
 pub(super) enum Type {
-    /// Anything.
-    Any,
     /// One of these kinds of scalar.
     Scalar(&'static [Kind]),
     /// One of these strings.
@@ -50,8 +48,6 @@ pub(super) enum Keys {
     NotEmpty,
     /// `[a-zA-Z0-9._-]+`.
     Names,
-    /// Those keys are checked, others are let through.
-    NamesOrIgnored,
 }
 
 /// What happens to the keys that an object does not have.
@@ -66,7 +62,7 @@ pub(super) enum Unknown {
 }
 
 use Kind::{Bool, Int, Null, Number};
-use Type::{Any, Checked, Either, List, Map, OneOf, Scalar, Set, Within};
+use Type::{Checked, Either, List, Map, OneOf, Scalar, Set, Within};
 
 type Fields = &'static [(&'static str, Type)];
 
@@ -125,11 +121,8 @@ pub(super) static FILE: Type = object(&[
     ("name", STRING),
     ("include", List(&INCLUDE)),
     ("services", Map(Keys::Names, &SERVICE)),
-    ("models", Map(Keys::NamesOrIgnored, &MODEL)),
-    (
-        "networks",
-        Map(Keys::NamesOrIgnored, &Either(&[NULL, NETWORK])),
-    ),
+    ("models", Map(Keys::Any, &MODEL)),
+    ("networks", Map(Keys::Any, &Either(&[NULL, NETWORK]))),
     ("volumes", Map(Keys::Names, &Either(&[NULL, VOLUME]))),
     ("secrets", Map(Keys::Names, &SECRET)),
     ("configs", Map(Keys::Names, &CONFIG)),
@@ -225,10 +218,7 @@ const SERVICE: Type = object(&[
     ("memswap_limit", NUMBER),
     (
         "models",
-        Either(&[
-            STRINGS,
-            Map(Keys::NamesOrIgnored, &Either(&[NULL, SERVICE_MODEL])),
-        ]),
+        Either(&[STRINGS, Map(Keys::Any, &Either(&[NULL, SERVICE_MODEL]))]),
     ),
     ("network_mode", STRING),
     (
@@ -264,7 +254,7 @@ const SERVICE: Type = object(&[
     ("stdin_open", BOOLEAN),
     ("stop_grace_period", STRING),
     ("stop_signal", STRING),
-    ("storage_opt", Map(Keys::Any, &Any)),
+    ("storage_opt", Map(Keys::Any, &Scalar(&[Kind::String, Int]))),
     ("sysctls", VARIABLES),
     ("tmpfs", STRING_OR_LIST),
     ("tty", BOOLEAN),

@@ -39,7 +39,6 @@ impl Checker {
             _ => node.span,
         };
         match (expected, &node.value) {
-            (Type::Any, _) => {}
             (Type::Scalar(kinds), value) if kinds.iter().any(|kind| kind.accepts(value)) => {}
             (Type::OneOf(allowed), Value::String(text)) => self.one_of(text, allowed, path, place),
             (Type::Within(..), Value::String(_)) => {}
@@ -114,13 +113,13 @@ impl Checker {
             let legal = match keys {
                 Keys::Any => true,
                 Keys::NotEmpty => !key.is_empty(),
-                Keys::Names | Keys::NamesOrIgnored => is_name(key),
+                Keys::Names => is_name(key),
             };
             if legal {
                 self.check(&entry.node, value, path.key(key), entry.key);
             } else if keys == Keys::NotEmpty {
                 self.error(entry.key, format!("a name in `{path}` is empty"));
-            } else if keys == Keys::Names {
+            } else {
                 let message = format!("`{key}` is not a legal name in `{path}`");
                 self.problems.push(
                     Problem::error(entry.key, message)
@@ -158,11 +157,11 @@ impl Checker {
         path: Path<'_>,
     ) {
         let place = match path.keys() {
-            [] => "the top level of a Compose file".to_owned(),
-            ["services", service] => format!("service `{service}`"),
-            _ => format!("`{path}`"),
+            [] => "at the top level of a Compose file".to_owned(),
+            ["services", service] => format!("in service `{service}`"),
+            _ => format!("in `{path}`"),
         };
-        let problem = Problem::error(span, format!("unknown key `{key}` in {place}"));
+        let problem = Problem::error(span, format!("unknown key `{key}` {place}"));
         let names = || fields.iter().map(|(name, _)| *name);
         let problem = match (nearest(key, names()), path.keys()) {
             (Some(name), _) => problem.help(format!("did you mean `{name}`?")),
@@ -204,7 +203,6 @@ impl Type {
     /// Whether a value is of this type's kind, whatever is in it.
     fn fits(&self, value: &Value) -> bool {
         match self {
-            Self::Any => true,
             Self::Scalar(kinds) => kinds.iter().any(|kind| kind.accepts(value)),
             Self::OneOf(_) | Self::Checked(..) => matches!(value, Value::String(_)),
             Self::Within(..) => {
@@ -218,7 +216,6 @@ impl Type {
 
     fn describe(&self) -> String {
         match self {
-            Self::Any => "anything".to_owned(),
             Self::Scalar(kinds) => {
                 let names: Vec<_> = kinds.iter().filter_map(|kind| kind.name()).collect();
                 if names.is_empty() {

@@ -99,7 +99,7 @@ impl Form {
             ["provider", "options", _] => Some(Self::Texts),
             ["ulimits", _] | ["ulimits", _, "soft" | "hard"] => Some(Self::Int),
             ["blkio_config", "weight"] | ["blkio_config", "weight_device", "[]", "weight"] => {
-                Some(Self::Int)
+                Some(Self::Natural)
             }
             ["blkio_config", _, "[]", "rate"] => Some(Self::Bytes),
             _ => None,
