@@ -32,10 +32,11 @@ pub(super) struct ConfigFile {
 
 /// A login in `config.json`.
 #[derive(Clone, Default, Deserialize)]
-#[serde(rename_all = "lowercase", default)]
+#[serde(default)]
 pub(super) struct Auth {
     /// `name:password` in base64.
-    pub(super) auth: Option<String>,
+    #[serde(rename = "auth")]
+    pub(super) basic: Option<String>,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
     pub(super) identitytoken: Option<String>,
@@ -135,7 +136,8 @@ fn has_certificates(directory: &Path) -> bool {
     std::fs::read_dir(directory.join("docker")).is_ok_and(|mut files| files.next().is_some())
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// How the docker CLI writes the digest that names a context's directory.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))

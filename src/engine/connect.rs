@@ -378,3 +378,6 @@ fn no_ssh(address: &str) -> String {
          then DOCKER_HOST=unix:///tmp/engine.sock"
     )
 }
+
+#[cfg(test)]
+mod tests;

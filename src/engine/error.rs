@@ -69,10 +69,19 @@ pub enum Refusal {
 
 /// The engine's answer to a request that it refused.
 #[derive(Debug, thiserror::Error)]
-#[error("{message} (HTTP status {status})")]
 pub struct Reply {
-    /// HTTP status.
+    /// HTTP status; 200 where the answer began well and then told of a failure.
     pub status: u16,
     /// The engine's words.
     pub message: String,
+}
+
+impl std::fmt::Display for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        if self.status != 200 {
+            write!(f, " (HTTP status {})", self.status)?;
+        }
+        Ok(())
+    }
 }

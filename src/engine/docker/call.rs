@@ -45,8 +45,8 @@ pub(super) fn engine_error(attempted: &str, error: Error) -> EngineError {
             status_code,
             message,
         } => refused(attempted, status_code, message),
-        // Reported within the body of a response whose status was 200 already.
-        Error::DockerStreamError { error } => refused(attempted, 500, error),
+        // Told in the body of a response whose status was sent long before.
+        Error::DockerStreamError { error } => refused(attempted, 200, error),
         other => EngineError::Connection {
             attempted: attempted.to_owned(),
             source: Box::new(other),
@@ -54,7 +54,7 @@ pub(super) fn engine_error(attempted: &str, error: Error) -> EngineError {
     }
 }
 
-/// The error for an answer with an HTTP status that is not success.
+/// The error for an answer that is a no.
 pub(super) fn refused(attempted: &str, status: u16, message: String) -> EngineError {
     EngineError::Refused {
         attempted: attempted.to_owned(),
@@ -144,13 +144,15 @@ mod tests {
         assert_eq!(classify(403, message), Refusal::Conflict);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_engine_that_does_not_answer_is_given_up() {
         let never = std::future::pending::<Result<(), Error>>();
-        let error = call("wait", ORDINARY, never).await.expect_err("no answer");
+        let error = call("wait", Duration::from_millis(1), never)
+            .await
+            .expect_err("no answer");
         assert_eq!(
             error.to_string(),
-            "could not wait: the engine did not answer within 1 min"
+            "could not wait: the engine did not answer within 1 ms"
         );
     }
 }

@@ -266,3 +266,6 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 fn some_map<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
     (!map.is_empty()).then_some(map)
 }
+
+#[cfg(test)]
+mod tests;

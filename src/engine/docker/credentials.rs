@@ -45,7 +45,7 @@ impl Credentials {
                     None
                 }
             },
-            None => self.from_file(registry),
+            None => self.in_file(registry),
         }
     }
 
@@ -55,7 +55,7 @@ impl Credentials {
         Some(helper.as_str()).filter(|helper| !helper.is_empty())
     }
 
-    fn from_file(&self, registry: &str) -> Option<DockerCredentials> {
+    fn in_file(&self, registry: &str) -> Option<DockerCredentials> {
         let auths = &self.config.auths;
         let found = auths.get(registry).or_else(|| {
             let mut others = auths.iter();
@@ -116,7 +116,7 @@ impl Kept {
 }
 
 fn login(auth: &Auth, registry: &str) -> Option<DockerCredentials> {
-    let decoded = auth.auth.as_deref().and_then(decode);
+    let decoded = auth.basic.as_deref().and_then(decode);
     let (username, password) = match decoded {
         Some((name, password)) => (Some(name), Some(password)),
         None => (auth.username.clone(), auth.password.clone()),

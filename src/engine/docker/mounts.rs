@@ -1,7 +1,7 @@
 //! Volumes, binds and in-memory file systems of a container.
 //!
 //! The engine has three lists for them. `Mounts` says most; only `Binds` creates a
-//! missing directory on the host and relabels for SELinux; only `Tmpfs` takes options.
+//! missing directory on the host and relabels for `SELinux`; only `Tmpfs` takes options.
 
 use std::{collections::HashMap, path::Path};
 

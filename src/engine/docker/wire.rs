@@ -43,3 +43,42 @@ fn correct_credentials(request: &mut BollardRequest) {
         request.headers_mut().insert(HEADER, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn corrected_target(uri: &str) -> String {
+        let mut request = BollardRequest::new(bollard::body_full(Bytes::new()));
+        *request.uri_mut() = uri.parse().expect("a URI");
+        correct_target(&mut request, "/v1.41");
+        request.uri().to_string()
+    }
+
+    #[test]
+    fn every_request_names_the_version() {
+        assert_eq!(
+            corrected_target("unix://2f/containers/x/json?size=false"),
+            "unix://2f/v1.41/containers/x/json?size=false"
+        );
+    }
+
+    #[test]
+    fn no_end_is_no_end() {
+        assert_eq!(
+            corrected_target("unix://2f/containers/x/logs?since=0&until=0&tail=all"),
+            "unix://2f/v1.41/containers/x/logs?since=0&tail=all"
+        );
+    }
+
+    #[test]
+    fn credentials_are_base64_for_urls() {
+        let mut request = BollardRequest::new(bollard::body_full(Bytes::new()));
+        let value = "a+b/c==".parse().expect("a header");
+        request.headers_mut().insert("X-Registry-Auth", value);
+        correct_credentials(&mut request);
+        assert_eq!(request.headers()["X-Registry-Auth"], "a-b_c==");
+    }
+}
