@@ -12,7 +12,7 @@ pub fn duration(duration: Duration) -> String {
     match seconds {
         0..60 if duration.subsec_millis() == 0 => format!("{seconds} s"),
         0..60 => format!("{:.2} s", duration.as_secs_f64()),
-        60..3_600 if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        60..3_600 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
         60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
     }

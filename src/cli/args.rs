@@ -314,6 +314,7 @@ pub(super) struct PlanArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct ConfigArgs {
     /// Output format
     #[arg(long, default_value = "yaml")]

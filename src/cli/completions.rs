@@ -3,14 +3,13 @@
 use clap::CommandFactory as _;
 
 use super::{
-    Outcome,
     args::{Cli, CompletionsArgs},
     exit_code, print,
 };
 
-pub(super) fn completions(args: &CompletionsArgs) -> Outcome {
+pub(super) fn completions(args: &CompletionsArgs) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "stackrun", &mut script);
     print(&String::from_utf8_lossy(&script));
-    Ok(exit_code::SUCCESS)
+    exit_code::SUCCESS
 }

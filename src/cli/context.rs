@@ -31,7 +31,8 @@ pub(super) struct Target {
 
 impl Context {
     pub(super) fn new(global: &Global) -> Result<Self, Failure> {
-        let working_dir = std::env::current_dir().map_err(Failure::working_directory)?;
+        let working_dir =
+            std::env::current_dir().map_err(|error| Failure::working_directory(&error))?;
         let environment: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -78,7 +79,7 @@ impl Context {
                 project: Some(project),
             }),
             (Err(_), Some(name)) => {
-                let session = name.parse().map_err(Failure::name)?;
+                let session = name.parse().map_err(|error| Failure::name(&error))?;
                 Ok(Target {
                     session,
                     project: None,

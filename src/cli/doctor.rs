@@ -52,7 +52,13 @@ pub(super) async fn doctor(context: &Context, args: FormatArgs) -> Outcome {
         Err(error) => error
             .attempts
             .iter()
-            .map(|attempt| bad("engine", format!("{}: {}", attempt.what, attempt.why), None))
+            .map(|attempt| {
+                bad(
+                    "engine",
+                    format!("{}: {}", attempt.place(), attempt.why),
+                    None,
+                )
+            })
             .chain([bad(
                 "engine",
                 error.to_string(),

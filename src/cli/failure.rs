@@ -64,14 +64,14 @@ impl Failure {
         Self::new(exit_code::USAGE, message)
     }
 
-    pub(super) fn working_directory(error: std::io::Error) -> Self {
+    pub(super) fn working_directory(error: &std::io::Error) -> Self {
         Self::new(
             exit_code::FAILED,
             format!("the working directory cannot be read: {error}"),
         )
     }
 
-    pub(super) fn name(error: InvalidName) -> Self {
+    pub(super) fn name(error: &InvalidName) -> Self {
         Self::usage(error.to_string())
     }
 
@@ -112,7 +112,7 @@ impl Failure {
             .attempts
             .iter()
             .fold(String::from("tried:"), |mut text, attempt| {
-                let _ = write!(text, "\n  {}: {}", attempt.what, attempt.why);
+                let _ = write!(text, "\n  {}: {}", attempt.place(), attempt.why);
                 text
             });
         let failure = Self {
@@ -192,11 +192,7 @@ impl Failure {
         let first = &failures.first;
         let mut failure = Self::new(code_of(&first.why), first.to_string());
         // The headline of a service that is not ready says why already.
-        let skip = if matches!(first.why, StepError::NotReady(_)) {
-            1
-        } else {
-            0
-        };
+        let skip = usize::from(matches!(first.why, StepError::NotReady(_)));
         failure.causes = sources(&first.why)
             .skip(skip)
             .map(ToString::to_string)

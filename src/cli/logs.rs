@@ -91,7 +91,7 @@ fn wanted_services(
 ) -> Result<Vec<ServiceName>, Failure> {
     let find = |name: &String| match project {
         Some(project) => known_service(project, name),
-        None => name.parse().map_err(Failure::name),
+        None => name.parse().map_err(|error| Failure::name(&error)),
     };
     names.iter().map(find).collect()
 }
@@ -127,7 +127,7 @@ async fn lines(
                         StdStream::Stderr => stderr,
                     };
                     assembler.push(frame.bytes, |chunk| {
-                        lines.push(Ok(line(frame.stream, at, chunk)))
+                        lines.push(Ok(line(frame.stream, at, chunk)));
                     });
                 }
                 Some(Err(error)) => lines.push(Err(error)),

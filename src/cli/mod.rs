@@ -68,7 +68,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Plan(args) => plan::plan(context, args).await,
         Command::Config(args) => config::config(context, &args),
         Command::Doctor(args) => doctor::doctor(context, args).await,
-        Command::Completions(args) => completions::completions(&args),
+        Command::Completions(args) => Ok(completions::completions(&args)),
         Command::Version(args) => version::version(context, args).await,
     }
 }

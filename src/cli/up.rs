@@ -72,7 +72,7 @@ async fn foreground(start: &Start, before: &Observed) -> Outcome {
         reason = monitor => reason,
         () = async {
             session.logs().show(|_| true).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } => unreachable!("showing goes on for ever"),
     };
     let teardown = session

@@ -82,6 +82,16 @@ pub struct Attempt {
     pub why: String,
 }
 
+impl Attempt {
+    /// Why it was tried, and its URL.
+    pub fn place(&self) -> String {
+        match self.endpoint.as_str() {
+            "" => self.what.clone(),
+            endpoint => format!("{} ({endpoint})", self.what),
+        }
+    }
+}
+
 /// Connects to the first engine that answers.
 ///
 /// What was chosen explicitly (a URL, `DOCKER_HOST`, a context) has to answer: tests

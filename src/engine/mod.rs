@@ -102,8 +102,9 @@ pub trait Engine: Send + Sync {
     /// The exit code of a command, or nothing while it runs.
     async fn exec_exit_code(&self, exec: &str) -> Result<Option<i64>>;
 
-    /// What happens to the containers of a session, from `since` on. The stream
-    /// does not end by itself unless the connection fails.
+    /// What happens to the containers of a session, from `since` on. The engine is
+    /// asked when the stream is first polled, and remembers only so much of what went
+    /// before. The stream does not end by itself unless the connection fails.
     fn events(
         &self,
         session: &SessionName,

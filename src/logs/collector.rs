@@ -241,7 +241,7 @@ impl Target {
                 StdStream::Stderr => &mut stderr,
             };
             assembler.push(bytes, |chunk| {
-                lines.push(self.line(stream.into(), at, chunk))
+                lines.push(self.line(stream.into(), at, chunk));
             });
             self.pass_on(&mut lines, sink).await;
         }

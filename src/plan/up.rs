@@ -521,10 +521,10 @@ impl Up<'_> {
 
     fn cause_of_wait(&self, service: &Service, condition: Condition) -> String {
         let dependents: Vec<_> = self.dependents(service, condition).collect();
-        if dependents.is_empty() {
-            "ready ends `up`".to_owned()
-        } else {
-            format!("{} depends on it", text::list(dependents))
+        match dependents.len() {
+            0 => "ready ends `up`".to_owned(),
+            1 => format!("{} depends on it", text::list(dependents)),
+            _ => format!("{} depend on it", text::list(dependents)),
         }
     }
 

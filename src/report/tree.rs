@@ -258,7 +258,7 @@ mod tests {
     fn a_line_a_service_where_there_is_room() {
         assert_snapshot!(render(&session(2), canvas(80, 24)).join("\n"), @r"
         ✓ w0  backend   ready           35 ms  GET :5000/
-        ⡿ w0  gateway   started           1 s  GET /: status 503
+        ⣷ w0  gateway   started           1 s  GET /: status 503
         · w0  frontend  waiting        1.50 s  
         · w1  backend   waiting        1.50 s  
         · w1  gateway   waiting        1.50 s  
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_line_a_worker_where_services_do_not_fit() {
         assert_snapshot!(render(&session(3), canvas(80, 8)).join("\n"), @"
-        w0    ✓ backend  ⡿ gateway  · frontend
+        w0    ✓ backend  ⣷ gateway  · frontend
         w1    · backend  · gateway  · frontend
         w2    · backend  · gateway  · frontend
         ");
@@ -279,7 +279,7 @@ mod tests {
     fn a_line_a_phase_where_workers_do_not_fit() {
         assert_snapshot!(render(&session(64), canvas(80, 24)).join("\n"), @"
         · waiting       190 of 192 services
-        ⡿ started         1 of 192 services
+        ⣷ started         1 of 192 services
         ✓ ready           1 of 192 services
         ");
     }

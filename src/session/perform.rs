@@ -128,7 +128,7 @@ impl<'a> Performer<'a> {
             }
             Action::StopContainer { replica, container } => self.stop(replica, container).await?,
             Action::RemoveContainer { replica, container } => {
-                self.remove(replica, container).await?
+                self.remove(replica, container).await?;
             }
             Action::RemoveNetwork { name, .. } => {
                 let _turn = self.shared.remove.acquire().await;

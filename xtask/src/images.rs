@@ -1,4 +1,4 @@
-//! The images of the sample stack.
+//! The images of the sample stack, and the one that tests run.
 //!
 //! Binaries are compiled on the host where that makes Linux binaries, since it
 //! needs no base image and keeps what it has compiled; elsewhere inside the
@@ -15,27 +15,56 @@ use crate::engine::Engine;
 use crate::process::{self, cargo};
 use crate::workspace::Workspace;
 
-/// The names of the images, of their folders and of their binaries.
-pub const NAMES: [&str; 3] = ["backend", "gateway", "frontend"];
+/// An image that is built from a crate of this repository.
+pub struct Image {
+    /// Name of its binary.
+    pub name: &'static str,
+    /// Its folder, from the root.
+    pub folder: &'static str,
+    tag: &'static str,
+}
+
+/// All of them.
+pub const ALL: [Image; 4] = [
+    Image {
+        name: "backend",
+        folder: "images/backend",
+        tag: "stackrun-sample/backend:dev",
+    },
+    Image {
+        name: "gateway",
+        folder: "images/gateway",
+        tag: "stackrun-sample/gateway:dev",
+    },
+    Image {
+        name: "frontend",
+        folder: "images/frontend",
+        tag: "stackrun-sample/frontend:dev",
+    },
+    Image {
+        name: "fixture",
+        folder: "tests/fixture",
+        tag: "stackrun-fixture:dev",
+    },
+];
 
 const LABEL: &str = "dev.stackrun.sources";
 
 /// Builds each image whose sources have changed since it was built.
 pub fn ensure(engine: &Engine, workspace: &Workspace) -> Result<()> {
-    for name in NAMES {
-        let folder = workspace.image(name);
-        let tag = format!("stackrun-sample/{name}:dev");
+    for Image { name, folder, tag } in ALL {
+        let folder = workspace.root.join(folder);
         let sources = fingerprint(&folder)?;
-        if built_from(engine, &tag).as_deref() == Some(sources.as_str()) {
+        if built_from(engine, tag).as_deref() == Some(sources.as_str()) {
             println!("Image {tag} is up to date");
             continue;
         }
         println!("Building image {tag}:");
         let mut build = engine.command();
-        build.args(["build", "--tag", &tag]);
+        build.args(["build", "--tag", tag]);
         build.args(["--label", &format!("{LABEL}={sources}")]);
         if cfg!(target_os = "linux") {
-            compile(workspace, name)?;
+            compile(workspace, name, &folder)?;
             build.args(["--target", "prebuilt"]);
         }
         process::run(build.arg(&folder))?;
@@ -51,8 +80,7 @@ fn built_from(engine: &Engine, tag: &str) -> Option<String> {
 }
 
 /// Compiles a static binary and puts it where the Dockerfile takes it from.
-fn compile(workspace: &Workspace, name: &str) -> Result<()> {
-    let folder = workspace.image(name);
+fn compile(workspace: &Workspace, name: &str, folder: &Path) -> Result<()> {
     let host = host_triple()?;
     let mut flags = env::var("RUSTFLAGS").unwrap_or_default();
     flags.push_str(" -C target-feature=+crt-static");
@@ -73,7 +101,9 @@ fn compile(workspace: &Workspace, name: &str) -> Result<()> {
         .join(host)
         .join("release")
         .join(name);
-    fs::copy(binary, folder.join("dist").join(name))?;
+    let dist = folder.join("dist");
+    fs::create_dir_all(&dist)?;
+    fs::copy(binary, dist.join(name))?;
     Ok(())
 }
 

@@ -67,12 +67,12 @@ pub fn test(engine: &Engine, workspace: &Workspace, extra: &[String]) -> Result<
     } else {
         workspace_tests(&["test"], extra)?;
     }
-    for name in images::NAMES {
+    for images::Image { name, folder, .. } in images::ALL {
         println!("Testing image {name}:");
         process::run(
             cargo()
                 .args(["test", "--locked", "--manifest-path"])
-                .arg(workspace.image(name).join("Cargo.toml"))
+                .arg(workspace.root.join(folder).join("Cargo.toml"))
                 .arg("--target-dir")
                 .arg(workspace.images_target()),
         )?;

@@ -24,11 +24,6 @@ impl Workspace {
         Ok(Self { root, target })
     }
 
-    /// The folder of a sample image.
-    pub fn image(&self, name: &str) -> PathBuf {
-        self.root.join("images").join(name)
-    }
-
     /// One target folder for all sample images, so that they share what they
     /// depend on, next to the workspace's own, so that one cache holds both.
     pub fn images_target(&self) -> PathBuf {

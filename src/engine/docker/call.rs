@@ -29,6 +29,13 @@ pub(super) async fn call<T>(
     }
 }
 
+/// A container as it is told to people: by name, or by as much of its id as the
+/// engine's own tools show.
+pub(super) fn shown(container: &str) -> &str {
+    let is_id = container.len() == 64 && container.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { &container[..12] } else { container }
+}
+
 /// Takes the engine's "there is no such thing" for success: what was to be removed
 /// is gone.
 pub(super) fn gone_is_fine(result: Result<()>) -> Result<()> {
@@ -105,6 +112,12 @@ mod tests {
             message: message.to_owned(),
         };
         engine_error("do it", error).refusal().expect("a refusal")
+    }
+
+    #[test]
+    fn an_id_is_shown_in_short() {
+        assert_eq!(shown(&"0123456789abcdef".repeat(4)), "0123456789ab");
+        assert_eq!(shown("demo-w0-backend-1"), "demo-w0-backend-1");
     }
 
     #[test]

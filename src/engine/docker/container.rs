@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{
-    call::{GENEROUS, ORDINARY, call, gone_is_fine, refused},
+    call::{GENEROUS, ORDINARY, call, gone_is_fine, refused, shown},
     create, healthcheck,
 };
 
@@ -91,7 +91,7 @@ async fn connect(
 
 /// Starts a container. The engine's "it runs already" is success to bollard.
 pub(super) async fn start(client: &bollard::Docker, container: &str) -> Result<()> {
-    let attempted = format!("start container `{container}`");
+    let attempted = format!("start container `{}`", shown(container));
     call(
         &attempted,
         GENEROUS,
@@ -106,7 +106,7 @@ pub(super) async fn stop(
     container: &str,
     grace: Option<Duration>,
 ) -> Result<()> {
-    let attempted = format!("stop container `{container}`");
+    let attempted = format!("stop container `{}`", shown(container));
     let deadline = match grace {
         Some(grace) => grace,
         None => own_grace(client, container).await?,
@@ -130,7 +130,7 @@ async fn own_grace(client: &bollard::Docker, container: &str) -> Result<Duration
 
 /// Sends a signal.
 pub(super) async fn kill(client: &bollard::Docker, container: &str, signal: &str) -> Result<()> {
-    let attempted = format!("send {signal} to container `{container}`");
+    let attempted = format!("send {signal} to container `{}`", shown(container));
     let options = KillContainerOptions {
         signal: signal.to_owned(),
     };
@@ -140,7 +140,7 @@ pub(super) async fn kill(client: &bollard::Docker, container: &str, signal: &str
 
 /// Removes a container and waits until it is gone.
 pub(super) async fn remove(client: &bollard::Docker, container: &str) -> Result<()> {
-    let attempted = format!("remove container `{container}`");
+    let attempted = format!("remove container `{}`", shown(container));
     let options = RemoveContainerOptions {
         force: true,
         v: true,
@@ -185,7 +185,7 @@ async fn inspect_raw(
     client: &bollard::Docker,
     container: &str,
 ) -> Result<ContainerInspectResponse> {
-    let attempted = format!("inspect container `{container}`");
+    let attempted = format!("inspect container `{}`", shown(container));
     let options = None::<InspectContainerOptions>;
     call(
         &attempted,

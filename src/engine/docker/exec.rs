@@ -6,7 +6,7 @@ use futures::StreamExt;
 use crate::engine::{ExecProcess, ExecSpec, Result, TerminalSize};
 
 use super::{
-    call::{GENEROUS, ORDINARY, call, engine_error, refused},
+    call::{GENEROUS, ORDINARY, call, engine_error, refused, shown},
     logs,
 };
 
@@ -16,8 +16,9 @@ pub(super) async fn start(
     container: &str,
     spec: &ExecSpec,
 ) -> Result<ExecProcess> {
+    let shown = shown(container);
     let program = spec.command.first().map_or("", String::as_str);
-    let attempted = format!("run `{program}` in container `{container}`");
+    let attempted = format!("run `{program}` in container `{shown}`");
     let id = call(
         &attempted,
         ORDINARY,
@@ -36,7 +37,7 @@ pub(super) async fn start(
         let message = "it was started without its output".to_owned();
         return Err(refused(&attempted, 200, message));
     };
-    let attempted = format!("read the output of `{program}` in container `{container}`");
+    let attempted = format!("read the output of `{program}` in container `{shown}`");
     let frames = output.map(move |output| {
         output
             .map(|output| logs::frame(output, None))

@@ -10,12 +10,12 @@ use jiff::Timestamp;
 
 use crate::engine::{LogOptions, OutputFrame, OutputStream, Result, StdStream};
 
-use super::call::{ORDINARY, call, engine_error};
+use super::call::{ORDINARY, call, engine_error, shown};
 
 /// Opens the live output. Asking for `logs` as well would repeat what a container
 /// wrote before, and is not needed before it starts.
 pub(super) async fn attach(client: &bollard::Docker, container: &str) -> Result<OutputStream> {
-    let attempted = format!("attach to container `{container}`");
+    let attempted = format!("attach to container `{}`", shown(container));
     let options = AttachContainerOptions {
         stdout: true,
         stderr: true,
@@ -24,7 +24,7 @@ pub(super) async fn attach(client: &bollard::Docker, container: &str) -> Result<
     };
     let request = client.attach_container(container, Some(options));
     let attached = call(&attempted, ORDINARY, request).await?;
-    let attempted = format!("read the output of container `{container}`");
+    let attempted = format!("read the output of container `{}`", shown(container));
     let frames = attached.output.map(move |output| {
         output
             .map(|output| frame(output, None))
@@ -38,7 +38,7 @@ pub(super) async fn attach(client: &bollard::Docker, container: &str) -> Result<
 /// The engine is asked for whole seconds, which is all that bollard can say; frames
 /// outside of the exact span are left out here.
 pub(super) fn logs(client: &bollard::Docker, container: &str, options: LogOptions) -> OutputStream {
-    let attempted = format!("read the logs of container `{container}`");
+    let attempted = format!("read the logs of container `{}`", shown(container));
     let query = LogsOptions {
         follow: options.follow,
         stdout: true,

@@ -123,7 +123,8 @@ fn exit_code(words: &str) -> Option<i64> {
     rest.split_once(')')?.0.parse().ok()
 }
 
-/// And before API 1.52, the health: `Up 3 minutes (health: starting)`.
+/// And so it is with the health: `Up 3 minutes (health: starting)`. Only API 1.52 gave
+/// it a field of its own.
 fn health(words: &str) -> Option<Health> {
     let (_, verdict) = words.strip_suffix(')')?.rsplit_once('(')?;
     match verdict {

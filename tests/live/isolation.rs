@@ -1,0 +1,123 @@
+//! One worker cannot see another.
+
+use std::io::{Read as _, Write as _};
+
+use crate::support::{Stack, docker};
+
+const SERVICES: &str = "
+services:
+  web:
+    image: $IMAGE
+    command: http 80 200
+    stop_signal: SIGKILL
+    ports: ['8080:80']
+    volumes: ['data:/data']
+    container_name: always-the-same
+    x-stackrun: { ready: { http: / } }
+  client: { image: $IMAGE, command: sleep, stop_signal: SIGKILL, depends_on: [web] }
+volumes: { data: {} }
+x-stackrun: { env: { WEB: web } }
+";
+
+fn addresses(stack: &Stack, worker: u32, service: &str) -> Vec<String> {
+    let networks = stack.inspect(worker, service)["NetworkSettings"]["Networks"].clone();
+    let networks = networks.as_object().unwrap().values();
+    networks
+        .map(|network| network["IPAddress"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_worker_reaches_its_own_services_and_no_others() {
+    let stack = Stack::file(SERVICES);
+    stack.ok(&["up", "-d", "--workers", "2"]);
+    let exec = |worker: &str, words: &[&str]| {
+        stack.stackrun(&[&["exec", "-w", worker, "client", "/fixture"], words].concat())
+    };
+    // By name and by address within the worker.
+    assert_eq!(exec("0", &["connect", "web:80"]).code, 0);
+    for address in addresses(&stack, 0, "web") {
+        assert_eq!(exec("0", &["connect", &format!("{address}:80")]).code, 0);
+    }
+    // The name means the worker's own service.
+    let own = exec("1", &["resolve", "web"]).stdout;
+    assert!(own.contains(&addresses(&stack, 1, "web")[0]), "{own}");
+    // Neither by address nor by container name across workers.
+    for address in addresses(&stack, 1, "web") {
+        assert_ne!(exec("0", &["connect", &format!("{address}:80")]).code, 0);
+    }
+    assert_ne!(exec("0", &["resolve", &stack.container(1, "web")]).code, 0);
+    // The host's published port is on the loopback interface only.
+    let gateway = docker(&[
+        "network",
+        "inspect",
+        &format!("{}-w0-default", stack.project),
+        "--format",
+        "{{(index .IPAM.Config 0).Gateway}}",
+    ]);
+    let ports = stack.json(&["ps", "--format", "json"]);
+    let port = ports["workers"][1]["services"]["web"]["port"]
+        .as_u64()
+        .unwrap();
+    assert_ne!(
+        exec("0", &["connect", &format!("{}:{port}", gateway.trim())]).code,
+        0
+    );
+}
+
+#[test]
+fn every_worker_has_its_own_volume() {
+    let stack = Stack::file(SERVICES);
+    stack.ok(&["up", "-d", "--workers", "2"]);
+    stack.ok(&[
+        "exec",
+        "-w",
+        "0",
+        "web",
+        "/fixture",
+        "write",
+        "/data/mark",
+        "zero",
+    ]);
+    assert_eq!(
+        stack
+            .ok(&["exec", "-w", "0", "web", "/fixture", "read", "/data/mark"])
+            .stdout,
+        "zero\n"
+    );
+    assert_ne!(
+        stack
+            .stackrun(&["exec", "-w", "1", "web", "/fixture", "read", "/data/mark"])
+            .code,
+        0
+    );
+}
+
+#[test]
+fn addresses_are_the_engines_and_they_answer() {
+    let stack = Stack::file(SERVICES);
+    let up = stack.json(&["up", "-d", "--workers", "2", "--format", "json"]);
+    for worker in 0..2_u32 {
+        let bindings = stack.inspect(worker, "web")["NetworkSettings"]["Ports"]["80/tcp"].clone();
+        let port = bindings[0]["HostPort"].as_str().unwrap().to_owned();
+        // The file's own host port is given to nobody: two workers could not both have it.
+        assert_ne!(port, "8080");
+        assert_eq!(bindings[0]["HostIp"], "127.0.0.1");
+        let url = format!("http://127.0.0.1:{port}");
+        let by_up = &up["workers"][worker as usize];
+        assert_eq!(by_up["services"]["web"]["url"], url.as_str());
+        assert_eq!(by_up["env"]["WEB"], url.as_str());
+        let env = stack.json(&["env", "-w", &worker.to_string(), "--format", "json"]);
+        assert_eq!(env["WEB"], url.as_str());
+        assert_eq!(env["STACKRUN_WEB_PORT"], port.as_str());
+        let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    let state =
+        std::fs::read_to_string(stack.path(&format!(".stackrun/{}/state.json", stack.project)));
+    let state: serde_json::Value = serde_json::from_str(&state.unwrap()).unwrap();
+    assert_eq!(state, up);
+}

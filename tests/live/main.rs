@@ -1,0 +1,17 @@
+//! The real binary against the real engine.
+//!
+//! Needs a Docker engine and the images that `cargo xtask images` builds; without them
+//! every test fails and says so.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod support;
+
+mod bad_input;
+mod failing;
+mod isolation;
+mod logs;
+mod order;
+mod run;
+mod sample;
+mod scale;

@@ -1,0 +1,191 @@
+//! A sealed place for one test: a directory, a project name that no other test has, an
+//! empty environment, and a promise that nothing is left behind.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The image of `tests/fixture`.
+pub const FIXTURE: &str = "stackrun-fixture:dev";
+
+/// A Compose file in a directory of its own.
+pub struct Stack {
+    directory: TempDir,
+    pub project: String,
+}
+
+/// What a command has ended with.
+#[derive(Debug)]
+pub struct Output {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Stack {
+    /// `services` is the body of the file below `services:`; `$IMAGE` in it is the
+    /// fixture.
+    pub fn new(services: &str) -> Self {
+        Self::file(&format!("services:\n{services}"))
+    }
+
+    /// A whole file.
+    pub fn file(text: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let stack = Self {
+            directory: tempfile::tempdir().unwrap(),
+            project: format!("test-{}-{number}", std::process::id()),
+        };
+        stack.write(text);
+        stack
+    }
+
+    /// Replaces the file.
+    pub fn write(&self, text: &str) {
+        let text = text.replace("$IMAGE", FIXTURE);
+        fs::write(self.path("compose.yaml"), text).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A log file of the session that has the project's own name.
+    pub fn log(&self, worker: u32, file: &str) -> String {
+        let path = format!(".stackrun/{}/logs/worker-{worker}/{file}", self.project);
+        fs::read_to_string(self.path(&path)).unwrap()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stackrun"));
+        command
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.directory.path())
+            .args(["-p", &self.project])
+            .args(arguments);
+        if let Some(host) = std::env::var_os("DOCKER_HOST") {
+            command.env("DOCKER_HOST", host);
+        }
+        command
+    }
+
+    /// Runs `stackrun -p PROJECT …` to its end.
+    pub fn stackrun(&self, arguments: &[&str]) -> Output {
+        Output::of(self.command(arguments))
+    }
+
+    /// The same, which has to succeed.
+    #[track_caller]
+    pub fn ok(&self, arguments: &[&str]) -> Output {
+        let output = self.stackrun(arguments);
+        assert_eq!(output.code, 0, "stackrun {arguments:?}: {output:#?}");
+        output
+    }
+
+    /// The same, with JSON on standard output.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.ok(arguments);
+        serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:#?}"))
+    }
+
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Name of the container on the engine.
+    pub fn container(&self, worker: u32, service: &str) -> String {
+        format!("{}-w{worker}-{service}", self.project)
+    }
+
+    /// What the engine says of one container.
+    pub fn inspect(&self, worker: u32, service: &str) -> Value {
+        inspect(&self.container(worker, service))
+    }
+
+    /// Everything on the engine that belongs to the project, in any session.
+    pub fn left(&self) -> Vec<String> {
+        let filter = format!("label=dev.stackrun.project={}", self.project);
+        let lists: [&[&str]; 3] = [
+            &["ps", "-a", "--format", "container {{.Names}}"],
+            &["network", "ls", "--format", "network {{.Name}}"],
+            &["volume", "ls", "--format", "volume {{.Name}}"],
+        ];
+        let list = |arguments: &[&str]| docker(&[arguments, &["--filter", &filter]].concat());
+        lists
+            .into_iter()
+            .flat_map(|list_of| list(list_of).lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    }
+
+    #[track_caller]
+    pub fn assert_nothing_left(&self) {
+        assert_eq!(self.left(), Vec::<String>::new());
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for thing in self.left() {
+            let (kind, name) = thing.split_once(' ').expect("a kind and a name");
+            let arguments: &[&str] = match kind {
+                "container" => &["rm", "-f", "-v"],
+                kind => &[kind, "rm"],
+            };
+            let _ = Command::new("docker").args(arguments).arg(name).output();
+        }
+    }
+}
+
+impl Output {
+    pub fn of(mut command: Command) -> Self {
+        let output = command.output().unwrap();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// What the engine says, by its own command.
+#[track_caller]
+pub fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker")
+        .args(arguments)
+        .output()
+        .expect("the docker command is there");
+    assert!(
+        output.status.success(),
+        "docker {arguments:?}: {} (`cargo xtask engine` starts an engine, `cargo xtask images` \
+         builds the images)",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub fn inspect(container: &str) -> Value {
+    let mut list: Vec<Value> = serde_json::from_str(&docker(&["inspect", container])).unwrap();
+    list.remove(0)
+}
+
+/// Waits until something holds; how long is the test runner's business.
+pub fn eventually(what: impl Fn() -> bool) {
+    while !what() {
+        std::thread::yield_now();
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    }
+}
