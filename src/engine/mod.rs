@@ -91,6 +91,8 @@ pub trait Engine: Send + Sync {
     async fn inspect(&self, container: &str) -> Result<ContainerState>;
 
     /// Reads what the engine has kept of a container's output, with its time stamps.
+    /// A failure, even to find the container, is an item of the stream. What is not
+    /// UTF-8 may have been replaced: Docker's default log driver keeps text.
     async fn logs(&self, container: &str, options: LogOptions) -> Result<OutputStream>;
 
     /// Runs a command in a running container.

@@ -9,14 +9,14 @@ use bollard::{
     },
     query_parameters::{
         CreateContainerOptions, InspectContainerOptions, KillContainerOptions,
-        RemoveContainerOptions, StopContainerOptions,
+        RemoveContainerOptions, StopContainerOptions, WaitContainerOptions,
     },
 };
+use futures::StreamExt;
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use crate::{
-    engine::{Refusal, Result, docker::Docker},
+    engine::{EngineError, Refusal, Result, docker::Docker},
     spec::{ContainerSpec, ContainerState, Endpoint, Health, Protocol, PublishedPort, Status},
 };
 
@@ -147,33 +147,33 @@ pub(super) async fn remove(client: &bollard::Docker, container: &str) -> Result<
         link: false,
     };
     let request = client.remove_container(container, Some(options));
-    let removed = gone_is_fine(call(&attempted, GENEROUS, request).await);
-    match removed {
-        Err(error) if error.refusal() == Some(Refusal::Conflict) => {
-            // "Removal is already in progress", by someone else.
-            if is_gone_soon(client, container).await? {
-                Ok(())
-            } else {
-                Err(error)
-            }
+    match gone_is_fine(call(&attempted, GENEROUS, request).await) {
+        Err(error) if is_being_removed(&error) => {
+            let gone = call(&attempted, GENEROUS, is_gone(client, container)).await;
+            gone_is_fine(gone)
         }
         other => other,
     }
 }
 
-async fn is_gone_soon(client: &bollard::Docker, container: &str) -> Result<bool> {
-    let deadline = Instant::now() + ORDINARY;
-    while Instant::now() < deadline {
-        match inspect(client, container).await {
-            Ok(state) if state.status == Status::Removing => {}
-            // Not being removed after all: the conflict is about something else.
-            Ok(_) => return Ok(false),
-            Err(error) if error.is_not_found() => return Ok(true),
-            Err(error) => return Err(error),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+/// Someone else was first. The state of the container does not tell: as long as its
+/// process is being killed, Docker 20.10 says that it runs.
+fn is_being_removed(error: &EngineError) -> bool {
+    matches!(error, EngineError::Refused { refusal: Refusal::Conflict, reply, .. }
+        if reply.message.contains("already in progress"))
+}
+
+async fn is_gone(client: &bollard::Docker, container: &str) -> Result<(), bollard::errors::Error> {
+    use bollard::errors::Error::DockerContainerWaitError;
+    let options = WaitContainerOptions {
+        condition: "removed".to_owned(),
+    };
+    let mut wait = client.wait_container(container, Some(options)).boxed();
+    match wait.next().await {
+        // bollard takes the exit code of the container for an error of the wait.
+        None | Some(Ok(_) | Err(DockerContainerWaitError { .. })) => Ok(()),
+        Some(Err(error)) => Err(error),
     }
-    Ok(false)
 }
 
 /// Inspects a container.

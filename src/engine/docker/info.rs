@@ -48,6 +48,7 @@ fn engine_info(
     system: SystemInfo,
 ) -> EngineInfo {
     let security = system.security_options.as_deref().unwrap_or_default();
+    let rootless = security.iter().any(|option| option == "name=rootless");
     let kernel = system.kernel_version.clone().unwrap_or_default();
     EngineInfo {
         kind: kind(&version),
@@ -61,8 +62,10 @@ fn engine_info(
         cgroup_version: system
             .cgroup_version
             .and_then(|version| version.to_string().parse().ok()),
-        rootless: security.iter().any(|option| option == "name=rootless"),
-        local: is_local(endpoint, &kernel, system.operating_system.as_deref()),
+        rootless,
+        // Without root, its networks are in a namespace of their own, where the host's
+        // routes do not matter.
+        local: !rootless && is_local(endpoint, &kernel, system.operating_system.as_deref()),
         capabilities: Capabilities {
             start_interval: speaks(client, 44),
             volume_subpath: speaks(client, 45),

@@ -5,7 +5,7 @@ use bollard::{
     query_parameters::{AttachContainerOptions, LogsOptions},
 };
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::engine::{LogOptions, OutputFrame, OutputStream, Result, StdStream};
@@ -14,6 +14,9 @@ use super::call::{ORDINARY, call, engine_error, shown};
 
 /// Opens the live output. Asking for `logs` as well would repeat what a container
 /// wrote before, and is not needed before it starts.
+///
+/// bollard tells a terminal's output, which has no headers, by its first byte: output
+/// that starts with byte 0, 1 or 2 would be taken for a header. No text does.
 pub(super) async fn attach(client: &bollard::Docker, container: &str) -> Result<OutputStream> {
     let attempted = format!("attach to container `{}`", shown(container));
     let options = AttachContainerOptions {
@@ -52,10 +55,12 @@ pub(super) fn logs(client: &bollard::Docker, container: &str, options: LogOption
             .tail
             .map_or_else(|| "all".to_owned(), |lines| lines.to_string()),
     };
-    let frames = client.logs(container, Some(query)).map(move |output| {
-        output
-            .map(stamped_frame)
-            .map_err(|error| engine_error(&attempted, error))
+    let frames = client.logs(container, Some(query)).flat_map(move |output| {
+        let frames = output.map(stamped_frames);
+        stream::iter(match frames {
+            Ok(frames) => frames.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(engine_error(&attempted, error))],
+        })
     });
     let wanted = move |frame: &Result<OutputFrame>| {
         let at = frame.as_ref().ok().and_then(|frame| frame.at);
@@ -80,15 +85,34 @@ pub(super) fn frame(output: LogOutput, at: Option<Timestamp>) -> OutputFrame {
     OutputFrame { stream, at, bytes }
 }
 
-/// A frame that the engine has put a time stamp before: every line has one, and so has
-/// every piece of a line that was too long for one frame.
-fn stamped_frame(output: LogOutput) -> OutputFrame {
-    let mut frame = frame(output, None);
-    if let Some((at, bytes)) = split_stamp(&frame.bytes) {
-        frame.at = Some(at);
-        frame.bytes = bytes;
+/// Frames that the engine has put time stamps before: every line has one, and so has
+/// every piece of a line that is too long for one frame.
+///
+/// A terminal's output comes without headers, and bollard makes one frame of a line.
+/// The engine keeps such a line in pieces all the same (Docker 20.10 puts stamps at
+/// bytes 0, 16,415 and 32,830 of a line of 40,000).
+fn stamped_frames(output: LogOutput) -> Vec<OutputFrame> {
+    const PIECE: usize = 16 * 1024;
+    let is_terminal = matches!(output, LogOutput::Console { .. });
+    let whole = frame(output, None);
+    let Some((mut at, mut rest)) = split_stamp(&whole.bytes) else {
+        return vec![whole];
+    };
+    let piece = |at, bytes| OutputFrame {
+        at: Some(at),
+        bytes,
+        ..whole
+    };
+    let mut frames = Vec::new();
+    while is_terminal
+        && rest.len() > PIECE
+        && let Some((next_at, next)) = split_stamp(&rest.slice(PIECE..))
+    {
+        frames.push(piece(at, rest.slice(..PIECE)));
+        (at, rest) = (next_at, next);
     }
-    frame
+    frames.push(piece(at, rest));
+    frames
 }
 
 fn split_stamp(bytes: &Bytes) -> Option<(Timestamp, Bytes)> {
@@ -109,9 +133,11 @@ mod tests {
     use super::*;
 
     fn stamped(text: &'static str) -> OutputFrame {
-        stamped_frame(LogOutput::StdErr {
+        let mut frames = stamped_frames(LogOutput::StdErr {
             message: Bytes::from_static(text.as_bytes()),
-        })
+        });
+        assert_eq!(frames.len(), 1);
+        frames.remove(0)
     }
 
     #[test]
@@ -126,6 +152,21 @@ mod tests {
     #[test]
     fn an_empty_line_keeps_its_end() {
         assert_eq!(stamped("2024-05-06T07:08:09.000000000Z \n").bytes, "\n");
+    }
+
+    #[test]
+    fn a_long_line_of_a_terminal_has_stamps_inside() {
+        let stamp = "2024-05-06T07:08:09.123456789Z ";
+        let piece = "x".repeat(16 * 1024);
+        // The last one looks like a stamp, but is where none can be.
+        let line = format!("{stamp}{piece}{stamp}{piece}{stamp}{stamp}\r\n");
+        let frames = stamped_frames(LogOutput::Console {
+            message: line.into(),
+        });
+        let texts: Vec<_> = frames.iter().map(|frame| &frame.bytes[..]).collect();
+        let last = format!("{stamp}\r\n");
+        assert_eq!(texts, [piece.as_bytes(), piece.as_bytes(), last.as_bytes()]);
+        assert!(frames.iter().all(|frame| frame.at.is_some()));
     }
 
     #[test]

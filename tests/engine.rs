@@ -1,0 +1,18 @@
+//! What every engine has to do, shown on a real one by the trait alone. What is said
+//! about it beyond the trait is asked of the engine's own API.
+
+mod support;
+
+mod engine {
+    mod containers;
+    mod events;
+    mod exec;
+    mod health;
+    mod images;
+    mod logs;
+    mod networks;
+    mod observe;
+    mod output;
+    mod service;
+    mod volumes;
+}

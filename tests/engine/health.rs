@@ -1,0 +1,165 @@
+//! Health checks that the engine runs.
+
+use std::time::Duration;
+
+use stackrun::{
+    engine::ExecSpec,
+    spec::{ContainerSpec, Health, HealthTest, Healthcheck, Service},
+};
+
+use crate::support::{Scene, collect, eventually, fixture};
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Healthy while a file is there.
+fn check() -> Healthcheck {
+    Healthcheck {
+        test: Some(HealthTest::Command(words("/fixture read /ready"))),
+        interval: Some(Duration::from_millis(200)),
+        timeout: Some(Duration::from_secs(10)),
+        retries: Some(2),
+        ..Healthcheck::default()
+    }
+}
+
+async fn becomes(scene: &Scene, id: &str, health: Health) {
+    eventually(&format!("it becomes {health}"), async || {
+        (scene.state(id).await.health == Some(health)).then_some(())
+    })
+    .await;
+}
+
+async fn write(scene: &Scene, id: &str, path: &str) {
+    let spec = ExecSpec {
+        command: words(&format!("/fixture write {path} yes")),
+        ..ExecSpec::default()
+    };
+    let process = scene.engine.exec(id, &spec).await.expect("a command");
+    collect(process.output).await;
+}
+
+#[tokio::test]
+async fn its_verdict_follows_what_the_check_finds() {
+    Scene::play(async |scene| {
+        let spec = ContainerSpec {
+            healthcheck: Some(check()),
+            ..scene.container("it", scene.service("wait"))
+        };
+        let id = scene.start(&spec).await;
+        becomes(scene, &id, Health::Unhealthy).await;
+        let output = scene
+            .state(&id)
+            .await
+            .health_output
+            .expect("what it printed");
+        assert!(output.contains("No such file"), "{output}");
+
+        write(scene, &id, "/ready").await;
+        becomes(scene, &id, Health::Healthy).await;
+        let state = scene.state(&id).await;
+        assert_eq!(state.health_output.as_deref(), Some("yes\n"));
+        assert_eq!(state.healthcheck, Some(check()));
+        let observed = scene.observe().await.containers;
+        assert_eq!(observed[0].health, Some(Health::Healthy));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_is_starting_until_the_first_check() {
+    Scene::play(async |scene| {
+        let healthcheck = Healthcheck {
+            interval: Some(Duration::from_secs(3_600)),
+            ..check()
+        };
+        let spec = ContainerSpec {
+            healthcheck: Some(healthcheck),
+            ..scene.container("it", scene.service("wait"))
+        };
+        let id = scene.start(&spec).await;
+        assert_eq!(scene.state(&id).await.health, Some(Health::Starting));
+        let observed = scene.observe().await.containers;
+        assert_eq!(observed[0].health, Some(Health::Starting));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_one_there_is_no_verdict() {
+    Scene::play(async |scene| {
+        let id = scene
+            .start(&scene.container("it", scene.service("wait")))
+            .await;
+        let state = scene.state(&id).await;
+        assert_eq!((state.health, state.healthcheck), (None, None));
+    })
+    .await;
+}
+
+/// A service of an image that has a health check.
+async fn checked(scene: &Scene) -> Service {
+    let image = fixture::checked_image(&*scene.engine).await;
+    Service {
+        image,
+        ..scene.service("wait")
+    }
+}
+
+#[tokio::test]
+async fn the_image_s_is_run_where_the_service_has_none() {
+    Scene::play(async |scene| {
+        let id = scene
+            .start(&scene.container("it", checked(scene).await))
+            .await;
+        write(scene, &id, "/healthy").await;
+        becomes(scene, &id, Health::Healthy).await;
+        let image = fixture::checked_image(&*scene.engine).await;
+        let image = scene
+            .engine
+            .image(&image)
+            .await
+            .expect("an answer")
+            .expect("an image");
+        assert_eq!(scene.state(&id).await.healthcheck, image.healthcheck);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_service_does_not_say_is_taken_from_the_image() {
+    Scene::play(async |scene| {
+        let healthcheck = Healthcheck {
+            retries: Some(9),
+            ..Healthcheck::default()
+        };
+        let spec = ContainerSpec {
+            healthcheck: Some(healthcheck),
+            ..scene.container("it", checked(scene).await)
+        };
+        let id = scene.create(&spec).await;
+        let merged = scene.state(&id).await.healthcheck.expect("a health check");
+        let test = HealthTest::Command(words("/fixture exists /healthy"));
+        assert_eq!((merged.test, merged.retries), (Some(test), Some(9)));
+        assert_eq!(merged.interval, Some(Duration::from_millis(100)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_image_s_can_be_switched_off() {
+    Scene::play(async |scene| {
+        let off = Healthcheck {
+            test: Some(HealthTest::Disabled),
+            ..Healthcheck::default()
+        };
+        let spec = ContainerSpec {
+            healthcheck: Some(off),
+            ..scene.container("it", checked(scene).await)
+        };
+        let id = scene.start(&spec).await;
+        assert_eq!(scene.state(&id).await.health, None);
+    })
+    .await;
+}

@@ -1,0 +1,287 @@
+//! What a service asks for is what its container gets.
+
+use bollard::models::ContainerInspectResponse;
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+use stackrun::spec::{Device, Logging, Resources, RestartPolicy, Service, Ulimit};
+
+use crate::support::{Scene, fixture};
+
+fn list(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn map(pairs: &[(&str, &str)]) -> IndexMap<String, String> {
+    pairs
+        .iter()
+        .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+async fn inspect(scene: &Scene, service: Service) -> Value {
+    let id = scene.create(&scene.container("it", service)).await;
+    let client = fixture::client(&*scene.engine);
+    let inspected: ContainerInspectResponse = client
+        .inspect_container(&id, None)
+        .await
+        .expect("a container");
+    serde_json::to_value(inspected).expect("JSON")
+}
+
+/// Compares places in an answer, named by JSON pointers.
+fn assert_all(inspected: &Value, expected: &[(&str, Value)]) {
+    let wrong: Vec<String> = expected
+        .iter()
+        .filter(|(pointer, value)| inspected.pointer(pointer) != Some(value))
+        .map(|(pointer, value)| {
+            let found = inspected.pointer(pointer).unwrap_or(&Value::Null);
+            format!("{pointer}: {found} instead of {value}")
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn how_its_process_is_run() {
+    Scene::play(async |scene| {
+        let service = Service {
+            command: Some(list(&["print", "x"])),
+            entrypoint: Some(list(&["/fixture"])),
+            environment: map(&[("A", "1"), ("B", "two words")]),
+            user: Some("12:34".to_owned()),
+            working_dir: Some("/work".to_owned()),
+            hostname: Some("host".to_owned()),
+            domainname: Some("example.test".to_owned()),
+            tty: true,
+            stdin_open: true,
+            init: Some(true),
+            stop_signal: Some("SIGINT".to_owned()),
+            stop_grace_period: Some(std::time::Duration::from_millis(2_500)),
+            restart: Some(RestartPolicy::OnFailure(Some(3))),
+            ..scene.service("")
+        };
+        assert_all(
+            &inspect(scene, service).await,
+            &[
+                ("/Config/Cmd", json!(["print", "x"])),
+                ("/Config/Entrypoint", json!(["/fixture"])),
+                ("/Config/Env/0", json!("A=1")),
+                ("/Config/Env/1", json!("B=two words")),
+                ("/Config/User", json!("12:34")),
+                ("/Config/WorkingDir", json!("/work")),
+                ("/Config/Hostname", json!("host")),
+                ("/Config/Domainname", json!("example.test")),
+                ("/Config/Tty", json!(true)),
+                ("/Config/OpenStdin", json!(true)),
+                ("/Config/StopSignal", json!("SIGINT")),
+                ("/Config/StopTimeout", json!(3)),
+                ("/HostConfig/Init", json!(true)),
+                (
+                    "/HostConfig/RestartPolicy",
+                    json!({ "Name": "on-failure", "MaximumRetryCount": 3 }),
+                ),
+            ],
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_it_may_do() {
+    Scene::play(async |scene| {
+        let device = Device {
+            source: "/dev/null".to_owned(),
+            target: "/dev/nothing".to_owned(),
+            permissions: "rw".to_owned(),
+        };
+        let service = Service {
+            read_only: true,
+            privileged: true,
+            cap_add: list(&["NET_ADMIN"]),
+            cap_drop: list(&["MKNOD"]),
+            security_opt: list(&["no-new-privileges:true"]),
+            group_add: list(&["4321"]),
+            devices: vec![device],
+            sysctls: map(&[("net.ipv4.ip_unprivileged_port_start", "80")]),
+            ulimits: [(
+                "nofile".to_owned(),
+                Ulimit {
+                    soft: 1024,
+                    hard: 2048,
+                },
+            )]
+            .into(),
+            pid: Some("host".to_owned()),
+            ipc: Some("shareable".to_owned()),
+            uts: Some("host".to_owned()),
+            cgroup: Some("host".to_owned()),
+            cgroup_parent: Some("/stackrun-tests".to_owned()),
+            runtime: Some("runc".to_owned()),
+            ..scene.service("wait")
+        };
+        assert_all(
+            &inspect(scene, service).await,
+            &[
+                ("/HostConfig/ReadonlyRootfs", json!(true)),
+                ("/HostConfig/Privileged", json!(true)),
+                ("/HostConfig/CapAdd/0", json!("NET_ADMIN")),
+                ("/HostConfig/CapDrop/0", json!("MKNOD")),
+                ("/HostConfig/SecurityOpt/0", json!("no-new-privileges:true")),
+                ("/HostConfig/GroupAdd", json!(["4321"])),
+                (
+                    "/HostConfig/Devices/0",
+                    json!({
+                        "PathOnHost": "/dev/null",
+                        "PathInContainer": "/dev/nothing",
+                        "CgroupPermissions": "rw",
+                    }),
+                ),
+                (
+                    "/HostConfig/Sysctls",
+                    json!({ "net.ipv4.ip_unprivileged_port_start": "80" }),
+                ),
+                (
+                    "/HostConfig/Ulimits/0",
+                    json!({ "Name": "nofile", "Soft": 1024, "Hard": 2048 }),
+                ),
+                ("/HostConfig/PidMode", json!("host")),
+                ("/HostConfig/IpcMode", json!("shareable")),
+                ("/HostConfig/UTSMode", json!("host")),
+                ("/HostConfig/CgroupnsMode", json!("host")),
+                ("/HostConfig/CgroupParent", json!("/stackrun-tests")),
+                ("/HostConfig/Runtime", json!("runc")),
+            ],
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_it_may_use() {
+    Scene::play(async |scene| {
+        let service = Service {
+            shm_size: Some(1 << 20),
+            resources: Resources {
+                cpus: Some(0.5),
+                memory: Some(64 << 20),
+                memory_reservation: Some(32 << 20),
+                memory_swap: Some(128 << 20),
+                pids: Some(50),
+                cpu_shares: Some(512),
+                oom_score_adj: Some(100),
+                ..Resources::default()
+            },
+            logging: Some(Logging {
+                driver: Some("json-file".to_owned()),
+                options: map(&[("max-size", "1m"), ("max-file", "2")]),
+            }),
+            ..scene.service("wait")
+        };
+        assert_all(
+            &inspect(scene, service).await,
+            &[
+                ("/HostConfig/ShmSize", json!(1 << 20)),
+                ("/HostConfig/NanoCpus", json!(500_000_000)),
+                ("/HostConfig/Memory", json!(64 << 20)),
+                ("/HostConfig/MemoryReservation", json!(32 << 20)),
+                ("/HostConfig/MemorySwap", json!(128 << 20)),
+                ("/HostConfig/PidsLimit", json!(50)),
+                ("/HostConfig/CpuShares", json!(512)),
+                ("/HostConfig/OomScoreAdj", json!(100)),
+                (
+                    "/HostConfig/LogConfig",
+                    json!({
+                        "Type": "json-file",
+                        "Config": { "max-size": "1m", "max-file": "2" },
+                    }),
+                ),
+            ],
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whom_it_knows() {
+    Scene::play(async |scene| {
+        let network = scene.network("net").await;
+        let service = Service {
+            hostname: Some("me".to_owned()),
+            extra_hosts: list(&["other=10.1.2.3", "six=::1"]),
+            dns: list(&["10.9.8.7"]),
+            dns_search: list(&["example.test"]),
+            dns_opt: list(&["ndots:3"]),
+            ..scene.service(
+                "read /etc/hosts then read /etc/resolv.conf then read /proc/sys/kernel/hostname",
+            )
+        };
+        let ended = scene
+            .run_container(&scene.networked("it", service, &[&network]))
+            .await;
+        let text = ended.output.stdout();
+        for line in [
+            "10.1.2.3\tother",
+            "::1\tsix",
+            "search example.test",
+            "ndots:3",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        assert!(text.trim_end().ends_with("\nme"), "{text}");
+    })
+    .await;
+}
+
+/// Some of it as the container itself sees it: what is accepted is not always obeyed.
+#[tokio::test]
+async fn it_is_not_only_written_down() {
+    Scene::play(async |scene| {
+        let service = Service {
+            environment: map(&[("GREETING", "hello")]),
+            user: Some("12:34".to_owned()),
+            group_add: list(&["4321"]),
+            cap_drop: list(&["ALL"]),
+            read_only: true,
+            sysctls: map(&[("net.ipv4.ip_unprivileged_port_start", "77")]),
+            ulimits: [(
+                "nofile".to_owned(),
+                Ulimit {
+                    soft: 1111,
+                    hard: 2222,
+                },
+            )]
+            .into(),
+            ..scene.service(
+                "env GREETING then read /proc/self/status then read /proc/self/limits \
+                 then read /proc/sys/net/ipv4/ip_unprivileged_port_start then write /file x",
+            )
+        };
+        let network = scene.network("net").await;
+        let ended = scene
+            .run_container(&scene.networked("it", service, &[&network]))
+            .await;
+        let text = ended
+            .output
+            .stdout()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        for part in [
+            "hello Name:",
+            "Uid: 12 12",
+            "Gid: 34 34",
+            "Groups: 34 4321",
+            "CapBnd: 0000000000000000",
+            "Max open files 1111 2222",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(text.ends_with(" 77"), "{text}");
+        assert!(
+            ended.output.stderr().contains("Read-only"),
+            "{}",
+            ended.output.stderr()
+        );
+    })
+    .await;
+}

@@ -1,0 +1,336 @@
+//! A session for one test.
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, resume_unwind},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use futures::{FutureExt, future::join_all};
+use indexmap::IndexMap;
+use ipnet::Ipv4Net;
+use stackrun::{
+    engine::{ConnectRequest, Engine, EngineChoice, Refusal, connect},
+    spec::{
+        ContainerSpec, ContainerState, Endpoint, NetworkSpec, Observed, Resources, Service,
+        SessionName, VolumeMount, VolumeSpec, label,
+    },
+};
+
+use super::{Output, collect, eventually, fixture};
+
+/// An engine, and a session on it that nobody else has.
+pub struct Scene {
+    pub engine: Arc<dyn Engine>,
+    pub session: SessionName,
+    /// The fixture's image.
+    pub image: String,
+}
+
+/// A container that has run to its end.
+#[derive(Debug)]
+pub struct Ended {
+    pub id: String,
+    pub output: Output,
+    pub state: ContainerState,
+}
+
+impl Scene {
+    /// Runs a test, and removes what it has created, also when it panics.
+    pub async fn play(test: impl AsyncFnOnce(&Self)) {
+        let scene = Self::open().await;
+        let played = AssertUnwindSafe(test(&scene)).catch_unwind().await;
+        let cleared = AssertUnwindSafe(scene.clear()).catch_unwind().await;
+        // What went wrong first is what is to be heard.
+        if let Err(panic) = played.and(cleared) {
+            resume_unwind(panic);
+        }
+    }
+
+    async fn open() -> Self {
+        let engine = engine().await;
+        let image = fixture::image(&*engine).await;
+        let session = format!("test-{:x}", unique())
+            .parse()
+            .expect("a legal name");
+        Self {
+            engine,
+            session,
+            image,
+        }
+    }
+
+    async fn clear(&self) {
+        let Observed {
+            containers,
+            networks,
+            volumes,
+        } = self.observe().await;
+        let containers = containers
+            .iter()
+            .map(|it| self.engine.remove_container(&it.id));
+        let containers = join_all(containers).await;
+        let networks = networks
+            .iter()
+            .map(|it| self.engine.remove_network(&it.name));
+        let networks = join_all(networks).await;
+        let volumes = volumes.iter().map(|it| self.engine.remove_volume(&it.name));
+        let volumes = join_all(volumes).await;
+        for removed in containers.into_iter().chain(networks).chain(volumes) {
+            removed.expect("everything can be removed");
+        }
+    }
+
+    /// What the session has on the engine.
+    pub async fn observe(&self) -> Observed {
+        self.engine
+            .observe(Some(&self.session))
+            .await
+            .expect("the session's things")
+    }
+
+    /// A name that is unique on the engine.
+    pub fn name(&self, of: &str) -> String {
+        format!("{}-{of}", self.session)
+    }
+
+    /// The labels that everything has to have.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            (label::SESSION.to_owned(), self.session.to_string()),
+            (label::PROJECT.to_owned(), "stackrun-tests".to_owned()),
+        ])
+    }
+
+    /// A service that runs the fixture with these words, and asks for nothing else.
+    pub fn service(&self, command: &str) -> Service {
+        let command = command.split_whitespace().map(str::to_owned).collect();
+        Service {
+            command: Some(command),
+            ..bare_service(&self.image)
+        }
+    }
+
+    /// A container for a service, in no network.
+    pub fn container(&self, name: &str, service: Service) -> ContainerSpec {
+        ContainerSpec {
+            name: self.name(name),
+            labels: self.labels(),
+            endpoints: Vec::new(),
+            network_mode: Some("none".to_owned()),
+            publish: Vec::new(),
+            volumes: Vec::new(),
+            healthcheck: None,
+            service: Arc::new(service),
+        }
+    }
+
+    /// A container in one or more networks, by its own name.
+    pub fn networked(
+        &self,
+        name: &str,
+        service: Service,
+        networks: &[&NetworkSpec],
+    ) -> ContainerSpec {
+        let endpoint = |network: &&NetworkSpec| Endpoint {
+            network: network.name.clone(),
+            aliases: vec![name.to_owned()],
+        };
+        ContainerSpec {
+            network_mode: None,
+            endpoints: networks.iter().map(endpoint).collect(),
+            ..self.container(name, service)
+        }
+    }
+
+    /// Creates a container.
+    pub async fn create(&self, spec: &ContainerSpec) -> String {
+        self.engine
+            .create_container(spec)
+            .await
+            .expect("a container")
+    }
+
+    /// Creates and starts a container.
+    pub async fn start(&self, spec: &ContainerSpec) -> String {
+        let id = self.create(spec).await;
+        self.engine.start_container(&id).await.expect("it starts");
+        id
+    }
+
+    /// Runs a service in no network until it ends.
+    pub async fn run(&self, name: &str, service: Service) -> Ended {
+        self.run_container(&self.container(name, service)).await
+    }
+
+    /// Runs a container until it ends.
+    pub async fn run_container(&self, spec: &ContainerSpec) -> Ended {
+        let id = self.create(spec).await;
+        let output = self.engine.attach(&id).await.expect("its output");
+        self.engine.start_container(&id).await.expect("it starts");
+        let output = collect(output).await;
+        let state = self.over(&id).await;
+        Ended { id, output, state }
+    }
+
+    /// Waits until a container has ended.
+    pub async fn over(&self, id: &str) -> ContainerState {
+        eventually("the container's end", async || {
+            let state = self.state(id).await;
+            state.status.is_over().then_some(state)
+        })
+        .await
+    }
+
+    /// Inspects a container.
+    pub async fn state(&self, id: &str) -> ContainerState {
+        self.engine.inspect(id).await.expect("a container")
+    }
+
+    /// A network to create, with a subnet that is probably free.
+    pub fn network_spec(&self, name: &str) -> NetworkSpec {
+        NetworkSpec {
+            name: self.name(name),
+            subnet: some_subnet(),
+            driver: None,
+            driver_opts: BTreeMap::new(),
+            internal: false,
+            attachable: false,
+            enable_ipv6: false,
+            labels: self.labels(),
+        }
+    }
+
+    /// Creates a network in a subnet that nobody has.
+    pub async fn network(&self, name: &str) -> NetworkSpec {
+        for _ in 0..64 {
+            let spec = self.network_spec(name);
+            match self.engine.create_network(&spec).await {
+                Ok(()) => return spec,
+                Err(error) if error.refusal() == Some(Refusal::SubnetTaken) => {}
+                Err(error) => panic!("no network: {error:?}"),
+            }
+        }
+        panic!("no subnet is free");
+    }
+
+    /// Creates a volume.
+    pub async fn volume(&self, name: &str) -> VolumeSpec {
+        let spec = VolumeSpec {
+            name: self.name(name),
+            driver: None,
+            driver_opts: BTreeMap::new(),
+            labels: self.labels(),
+        };
+        self.engine.create_volume(&spec).await.expect("a volume");
+        spec
+    }
+}
+
+/// A volume at a path.
+pub fn mount(volume: &VolumeSpec, target: &str) -> VolumeMount {
+    VolumeMount {
+        volume: volume.name.clone(),
+        target: target.to_owned(),
+        read_only: false,
+        nocopy: false,
+        subpath: None,
+    }
+}
+
+async fn engine() -> Arc<dyn Engine> {
+    let request = ConnectRequest {
+        engine: EngineChoice::Auto,
+        environment: std::env::vars().collect(),
+    };
+    match connect(&request).await {
+        Ok(engine) => engine,
+        Err(error) => panic!("these tests need an engine; tried {:#?}", error.attempts),
+    }
+}
+
+/// Unique among all processes of this machine that are alive, and most others.
+fn unique() -> u128 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
+    (now.as_micros() << 32) | (u128::from(process::id()) << 10) | u128::from(count & 0x3ff)
+}
+
+/// One of the 4,096 subnets of a range that stackrun itself does not use.
+fn some_subnet() -> Ipv4Net {
+    // Spread out by Knuth's multiplicative hash: scenes open at the same moment.
+    let unique = u32::try_from(unique() & 0xffff_ffff).expect("32 bits");
+    let index = unique.wrapping_mul(2_654_435_761) >> 20;
+    let [high, low] = u16::try_from(index << 4)
+        .expect("12 bits, moved by 4")
+        .to_be_bytes();
+    format!("10.215.{high}.{low}/28").parse().expect("a subnet")
+}
+
+fn bare_service(image: &str) -> Service {
+    Service {
+        name: "fixture".parse().expect("a legal name"),
+        image: image.to_owned(),
+        build: None,
+        pull_policy: None,
+        platform: None,
+        command: None,
+        entrypoint: None,
+        environment: IndexMap::new(),
+        user: None,
+        working_dir: None,
+        hostname: None,
+        domainname: None,
+        container_name: None,
+        replicas: 1,
+        tty: false,
+        stdin_open: false,
+        init: None,
+        labels: IndexMap::new(),
+        depends_on: IndexMap::new(),
+        healthcheck: None,
+        ready: None,
+        stop_signal: None,
+        stop_grace_period: None,
+        restart: None,
+        ports: Vec::new(),
+        expose: Vec::new(),
+        networks: IndexMap::new(),
+        network_mode: None,
+        extra_hosts: Vec::new(),
+        dns: Vec::new(),
+        dns_search: Vec::new(),
+        dns_opt: Vec::new(),
+        links: Vec::new(),
+        mounts: Vec::new(),
+        configs: Vec::new(),
+        secrets: Vec::new(),
+        read_only: false,
+        shm_size: None,
+        privileged: false,
+        cap_add: Vec::new(),
+        cap_drop: Vec::new(),
+        security_opt: Vec::new(),
+        group_add: Vec::new(),
+        devices: Vec::new(),
+        sysctls: IndexMap::new(),
+        ulimits: IndexMap::new(),
+        resources: Resources::default(),
+        pid: None,
+        ipc: None,
+        uts: None,
+        userns_mode: None,
+        cgroup: None,
+        cgroup_parent: None,
+        runtime: None,
+        logging: None,
+    }
+}
