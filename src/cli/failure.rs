@@ -277,12 +277,12 @@ fn details_of(failure: &StepFailure) -> Vec<String> {
         StepError::NotReady(NotReady::TimedOut {
             last: Some(last), ..
         }) => {
-            details.push(format!("last status: {last}"));
+            details.push(format!("last status: {}", harmless(last)));
         }
         StepError::NotReady(NotReady::Unhealthy {
             output: Some(output),
         }) if !output.is_empty() => {
-            details.push(format!("the check printed: {}", output.trim()));
+            details.push(format!("the check printed: {}", harmless(output)));
         }
         _ => {}
     }
@@ -291,6 +291,16 @@ fn details_of(failure: &StepFailure) -> Vec<String> {
         details.push(format!("last lines of {replica}:{lines}"));
     }
     details
+}
+
+/// Words out of a container, line by line, without anything that could control a
+/// terminal.
+fn harmless(text: &str) -> String {
+    let lines = text
+        .trim()
+        .lines()
+        .map(|line| crate::report::plain_text(line.as_bytes()));
+    lines.collect::<Vec<_>>().join("\n  ")
 }
 
 fn last_line(line: &LogLine) -> String {

@@ -19,8 +19,8 @@ use super::{
     context::Context,
     exit_code,
     failure::Failure,
-    print,
     start::known_service,
+    try_print,
 };
 
 type Lines = Pin<Box<dyn Stream<Item = Result<LogLine, EngineError>> + Send>>;
@@ -77,10 +77,13 @@ pub(super) async fn logs(context: &Context, args: LogsArgs) -> Outcome {
     };
     while let Some(line) = all.next().await {
         let line = line.map_err(|error| Failure::engine(&error))?;
-        print(&match args.format {
+        let printed = try_print(&match args.format {
             Format::Text => format.text(&line),
             Format::Json => format.json(&line),
         });
+        if printed.is_err() {
+            break;
+        }
     }
     Ok(exit_code::SUCCESS)
 }

@@ -99,8 +99,13 @@ fn init_tracing(verbose: u8) {
 /// Writes to standard output. A reader that has gone away is no error: `| head` has
 /// seen enough.
 fn print(text: &str) {
+    let _ = try_print(text);
+}
+
+/// Writes to standard output; fails when nobody reads any more.
+fn try_print(text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    std::io::stdout().write_all(text.as_bytes())
 }
 
 fn print_json(value: &impl serde::Serialize) {

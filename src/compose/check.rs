@@ -298,8 +298,7 @@ impl<'a> Check<'a> {
             };
             let twin = group_node.get(twin_key);
             let value = number(own).unwrap_or_default();
-            let other = twin.and_then(number).unwrap_or_default();
-            if value != 0.0 && (value - other).abs() > f64::EPSILON {
+            if value != 0.0 && value != twin.and_then(number).unwrap_or_default() {
                 let place = twin.map_or(group_node.span, |twin| twin.span);
                 problems.push(differ(
                     key,

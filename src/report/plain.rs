@@ -7,9 +7,16 @@ use crate::{
     text,
 };
 
+use super::line::plain_text;
+
 /// The line for an event, if it deserves one.
 pub(super) fn line(event: &Event, verbosity: u8) -> Option<String> {
-    let what = describe(&event.kind, verbosity)?;
+    // Some of the words come out of containers.
+    let what = plain_text(
+        describe(&event.kind, verbosity)?
+            .replace('\n', " ")
+            .as_bytes(),
+    );
     let time = seconds(event.elapsed_ms);
     let subject = match (&event.worker, &event.service) {
         (Some(worker), Some(service)) => format!("{worker} {service}  "),

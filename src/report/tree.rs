@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use unicode_width::UnicodeWidthChar as _;
+
 use crate::{
     spec::{ServiceName, WorkerId},
     text,
@@ -66,8 +68,7 @@ impl Line {
         let mut room = canvas.columns.saturating_sub(1);
         let mut shown = String::new();
         for (color, text) in &self.0 {
-            let piece: String = text.chars().take(room).collect();
-            room -= piece.chars().count();
+            let piece = fitting(text, &mut room);
             match color {
                 Some(color) if canvas.color => {
                     shown.push_str(&format!("\x1b[{color}m{piece}\x1b[0m"));
@@ -77,6 +78,22 @@ impl Line {
         }
         shown
     }
+}
+
+/// As much of a text as there is room for, in columns of a terminal: a line that wraps
+/// would be two lines to draw over.
+fn fitting(text: &str, room: &mut usize) -> String {
+    let mut piece = String::new();
+    for c in text.chars().map(|c| if c == '\t' { ' ' } else { c }) {
+        let width = c.width().unwrap_or(0);
+        if width > *room {
+            *room = 0;
+            break;
+        }
+        *room -= width;
+        piece.push(c);
+    }
+    piece
 }
 
 fn pulls(state: &State) -> Vec<Line> {
@@ -191,6 +208,7 @@ fn duration(millis: f64) -> String {
 mod tests {
     use insta::assert_snapshot;
     use proptest::prelude::*;
+    use unicode_width::UnicodeWidthStr as _;
 
     use super::*;
     use crate::{
@@ -236,7 +254,7 @@ mod tests {
             took_ms: 200.0,
         };
         state.apply(&event(500.0, Some((0, "gateway")), started));
-        let status = "GET /: status 503\x1b[2J".to_owned();
+        let status = "GET /: status 503\x1b[2J\t部品".to_owned();
         let not_ready = EventKind::NotReady {
             probe: String::new(),
             status,
@@ -258,7 +276,7 @@ mod tests {
     fn a_line_a_service_where_there_is_room() {
         assert_snapshot!(render(&session(2), canvas(80, 24)).join("\n"), @r"
         ✓ w0  backend   ready           35 ms  GET :5000/
-        ⣷ w0  gateway   started           1 s  GET /: status 503
+        ⣷ w0  gateway   started           1 s  GET /: status 503 部品
         · w0  frontend  waiting        1.50 s  
         · w1  backend   waiting        1.50 s  
         · w1  gateway   waiting        1.50 s  
@@ -286,10 +304,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_picture_fits(workers in 1_u32..100, columns in 1_usize..200, rows in 1_usize..80) {
+        fn the_picture_fits(workers in 1_u32..100, columns in 2_usize..200, rows in 1_usize..80) {
             let lines = render(&session(workers), canvas(columns, rows));
             prop_assert!(lines.len() < rows);
-            prop_assert!(lines.iter().all(|line| line.chars().count() < columns.max(1)));
+            prop_assert!(lines.iter().all(|line| line.width() < columns));
             prop_assert!(lines.iter().all(|line| !line.contains('\x1b')));
         }
     }
