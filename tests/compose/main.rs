@@ -4,6 +4,8 @@
 //! * `good/NAME.yaml` resolves to exactly the text in `good/NAME.snap`, which resolves
 //!   to itself.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod discovery;
 mod merging;
 mod project;
