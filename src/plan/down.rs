@@ -96,7 +96,7 @@ pub(super) fn remove_containers(
     mut left: Vec<&ObservedContainer>,
     cause: &str,
 ) -> BTreeMap<ServiceName, Vec<NodeId>> {
-    let mut stops: BTreeMap<String, Vec<NodeId>> = BTreeMap::new();
+    let mut gates = Gates::default();
     let mut removed: BTreeMap<ServiceName, Vec<NodeId>> = BTreeMap::new();
     while !left.is_empty() {
         let (mut free, waiting): (Vec<_>, Vec<_>) = left
@@ -112,59 +112,58 @@ pub(super) fn remove_containers(
         }
         for container in free {
             let replica = replica_of(container);
-            let name = replica.service.to_string();
-            let mut last = Vec::new();
+            let service = replica.service.clone();
+            let after = gates.before(&service);
+            let mut needs = Vec::new();
             if container.status.is_up() {
-                let after = dependents(&name, observed_stops(&stops))
-                    .map(go_on)
-                    .collect();
                 let action = Action::StopContainer {
                     replica: replica.clone(),
                     container: container.name.clone(),
                 };
+                let after = after.into_iter().map(go_on).collect();
                 let stop = plan.add(action, after, cause);
-                stops
-                    .entry(depends_on_key(container))
-                    .or_default()
-                    .push(stop);
-                last.push(go_on(stop));
+                needs.push(go_on(stop));
+                gates.add(container, vec![stop]);
+            } else {
+                // One that has ended already keeps the order of its neighbours.
+                gates.add(container, after);
             }
-            let service = replica.service.clone();
             let action = Action::RemoveContainer {
                 replica,
                 container: container.name.clone(),
             };
-            let node = plan.add(action, last, cause);
+            let node = plan.add(action, needs, cause);
             removed.entry(service).or_default().push(node);
         }
     }
     removed
 }
 
-fn depends_on_key(container: &ObservedContainer) -> String {
+/// For each container that was dealt with, what it depends on, and the stops after which
+/// that may be stopped.
+#[derive(Default)]
+struct Gates(Vec<(String, Vec<NodeId>)>);
+
+impl Gates {
+    fn add(&mut self, container: &ObservedContainer, stops: Vec<NodeId>) {
+        self.0.push((depends_on(container).to_owned(), stops));
+    }
+
+    /// The stops that come before that of `service`.
+    fn before(&self, service: &ServiceName) -> Vec<NodeId> {
+        let waits = |depends_on: &str| depends_on.split(',').any(|name| name == service.as_str());
+        let dependents = self.0.iter().filter(|(depends_on, _)| waits(depends_on));
+        dependents
+            .flat_map(|(_, stops)| stops.iter().copied())
+            .collect()
+    }
+}
+
+fn depends_on(container: &ObservedContainer) -> &str {
     container
         .labels
         .get(label::DEPENDS_ON)
-        .cloned()
-        .unwrap_or_default()
-}
-
-fn observed_stops(
-    stops: &BTreeMap<String, Vec<NodeId>>,
-) -> impl Iterator<Item = (&str, &[NodeId])> {
-    stops
-        .iter()
-        .map(|(depends_on, nodes)| (depends_on.as_str(), nodes.as_slice()))
-}
-
-/// The stops of those that depend on `service`.
-fn dependents<'a>(
-    service: &'a str,
-    stops: impl Iterator<Item = (&'a str, &'a [NodeId])>,
-) -> impl Iterator<Item = NodeId> {
-    stops
-        .filter(move |(depends_on, _)| depends_on.split(',').any(|name| name == service))
-        .flat_map(|(_, nodes)| nodes.iter().copied())
+        .map_or("", String::as_str)
 }
 
 fn has_dependent(container: &ObservedContainer, others: &[&ObservedContainer]) -> bool {
@@ -174,7 +173,7 @@ fn has_dependent(container: &ObservedContainer, others: &[&ObservedContainer]) -
     others.iter().any(|other| {
         other.id != container.id
             && other.labels.get(label::SERVICE) != Some(service)
-            && depends_on_key(other).split(',').any(|name| name == service)
+            && depends_on(other).split(',').any(|name| name == service)
     })
 }
 

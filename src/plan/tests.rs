@@ -190,6 +190,27 @@ fn down_stops_dependents_first_and_needs_no_project() {
 }
 
 #[test]
+fn a_one_shot_that_has_ended_keeps_the_order_of_its_neighbours() {
+    let project = project(SAMPLE);
+    let world = empty_world(&project);
+    let mut world = after(&plan_in(&project, 1, &world), world);
+    let gateway = world
+        .observed
+        .containers
+        .iter_mut()
+        .find(|c| c.name.ends_with("gateway"));
+    gateway.unwrap().status = Status::Exited;
+    assert_snapshot!(down(&world.observed, Volumes::Keep, "down"), @"
+    #0 w0/frontend stop container parts-w0-frontend, down
+    [0?] -> #1 w0/frontend remove container parts-w0-frontend, down
+    #2 w0/gateway remove container parts-w0-gateway, down
+    [0?] -> #3 w0/backend stop container parts-w0-backend, down
+    [3?] -> #4 w0/backend remove container parts-w0-backend, down
+    [4?,1?,2?] -> #5 w0 remove network parts-w0-default, down
+    ");
+}
+
+#[test]
 fn an_optional_dependency_may_fail() {
     let project = project(
         "

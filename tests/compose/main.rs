@@ -49,9 +49,10 @@ fn folder(path: &Path, below: &str, memory: Memory) -> Memory {
     for entry in fs::read_dir(path).unwrap() {
         let entry = entry.unwrap().path();
         let name = format!("{below}/{}", entry.file_name().unwrap().to_str().unwrap());
-        memory = match entry.is_dir() {
-            true => folder(&entry, &name, memory),
-            false => memory.with(name, fs::read(&entry).unwrap()),
+        memory = if entry.is_dir() {
+            folder(&entry, &name, memory)
+        } else {
+            memory.with(name, fs::read(&entry).unwrap())
         };
     }
     memory
