@@ -44,9 +44,9 @@ pub(super) fn apply(
         trail: Vec::new(),
     };
     for name in names {
-        let resolved = resolver.resolve(&name, &family)?;
-        if let (Some(slot), Some(resolved)) = (services.get_mut(&name), resolved) {
-            *slot = resolved;
+        let service = resolver.resolve(&name, &family)?;
+        if let (Some(slot), Some(service)) = (services.get_mut(&name), service) {
+            *slot = service;
         }
     }
     Ok(())

@@ -29,10 +29,6 @@ struct Checker {
 impl Checker {
     /// `place` is what to point at: the value, or its key where the value is a block
     /// of many lines or nothing at all.
-    #[expect(
-        clippy::match_same_arms,
-        reason = "an arm for each type, in the table's order"
-    )]
     fn check(&mut self, node: &Node, expected: &Type, path: Path<'_>, place: Span) {
         let place = match &node.value {
             Value::List(_) | Value::Map(_) | Value::Null => place,

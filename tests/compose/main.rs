@@ -4,6 +4,8 @@
 //! * `good/NAME.yaml` resolves to exactly the text in `good/NAME.snap`, which resolves
 //!   to itself.
 
+#![expect(clippy::unwrap_used, reason = "the helpers are test code as well")]
+
 mod discovery;
 mod merging;
 mod project;
@@ -47,9 +49,10 @@ fn folder(path: &Path, below: &str, memory: Memory) -> Memory {
     for entry in fs::read_dir(path).unwrap() {
         let entry = entry.unwrap().path();
         let name = format!("{below}/{}", entry.file_name().unwrap().to_str().unwrap());
-        memory = match entry.is_dir() {
-            true => folder(&entry, &name, memory),
-            false => memory.with(name, fs::read(&entry).unwrap()),
+        memory = if entry.is_dir() {
+            folder(&entry, &name, memory)
+        } else {
+            memory.with(name, fs::read(&entry).unwrap())
         };
     }
     memory
@@ -103,11 +106,9 @@ fn good_files_resolve_to_a_text_that_resolves_to_itself() {
             again.project.files.clone_from(&loaded.project.files);
             assert_eq!(again.project, loaded.project);
         }
-        let warnings: String = loaded
+        loaded
             .warnings
             .iter()
-            .map(|warning| format!("\n{warning}\n"))
-            .collect();
-        text + &warnings
+            .fold(text, |text, warning| format!("{text}\n{warning}\n"))
     });
 }
