@@ -227,26 +227,28 @@ impl<'a> Check<'a> {
                     .and(self.key_of("platform"), "which the service runs on"),
             );
         }
+        problems.extend(self.build_contexts(build));
+        problems
+    }
+
+    /// A build may use what another service builds.
+    fn build_contexts(&self, build: &Node) -> Vec<Problem> {
         let contexts = build.get("additional_contexts").and_then(Node::as_map);
+        let mut problems = Vec::new();
         for (_, entry) in contexts.into_iter().flat_map(Map::iter) {
-            let Some(service) = entry
-                .node
-                .as_str()
-                .and_then(|text| text.strip_prefix("service:"))
-            else {
+            let context = entry.node.as_str().unwrap_or_default();
+            let Some(service) = context.strip_prefix("service:") else {
                 continue;
             };
             let span = entry.node.span;
-            problems.extend(self.undefined("service", "services", service, span));
-            let other = self
-                .project
-                .get("services")
-                .and_then(|services| services.get(service));
-            if other.is_some_and(|other| other.get("build").is_none()) {
-                let message = format!(
-                    "service `{name}` builds upon service `{service}`, which is not built itself"
-                );
-                problems.push(Problem::error(span, message));
+            let services = self.project.get("services");
+            match services.and_then(|services| services.get(service)) {
+                Some(other) if other.get("build").is_some() => {}
+                Some(_) => problems.push(Problem::error(
+                    span,
+                    format!("the build needs service `{service}`, which is not built itself"),
+                )),
+                None => problems.extend(self.undefined("service", "services", service, span)),
             }
         }
         problems

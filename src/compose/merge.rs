@@ -14,7 +14,8 @@ pub(super) fn merge(base: Map, over: Map) -> Result<Map, Problem> {
     Merger { tags: Tags::Settle }.mappings(base, over, Path::ROOT)
 }
 
-/// Lays the service at `path` over another, for `extends`. Its tags stay: they concern the files before it just as well.
+/// Lays the service at `path` over another, for `extends`. Its tags stay: they concern
+/// the files before it just as well.
 pub(super) fn merge_at(base: Node, over: Node, path: Path<'_>) -> Result<Node, Problem> {
     Merger { tags: Tags::Keep }.nodes(base, over, path)
 }

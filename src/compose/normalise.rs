@@ -25,6 +25,17 @@ pub(super) fn normalise(document: &mut Map, name: &str, environment: &Environmen
     for kind in ["networks", "volumes", "configs", "secrets"] {
         name_resources(document, kind, name);
     }
+    drop_address_options(document);
+}
+
+/// Compose accepts options of the address manager and hands them to no engine.
+fn drop_address_options(document: &mut Map) {
+    let networks = document.get_mut("networks").and_then(Node::as_map_mut);
+    for (_, entry) in networks.into_iter().flat_map(Map::iter_mut) {
+        if let Some(ipam) = entry.node.get_mut("ipam").and_then(Node::as_map_mut) {
+            ipam.remove("options");
+        }
+    }
 }
 
 /// Attaches a service without networks to the default one, and says whether it is on

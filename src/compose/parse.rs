@@ -326,3 +326,84 @@ fn not_a_string_key(key: &Value, span: Span) -> Problem {
         _ => problem.help("put it in quotes"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_one(text: &str) -> Node {
+        let mut documents = parse(0, text).unwrap();
+        assert_eq!(documents.len(), 1);
+        documents.remove(0)
+    }
+
+    fn source(text: &str, span: Span) -> &str {
+        &text[span.start as usize..span.end as usize]
+    }
+
+    #[test]
+    fn keys_and_values_know_where_they_are() {
+        let text = "# é\nweb:\n  image: \"nginx:1\"\n  ports: [80, 443]\n";
+        let document = parse_one(text);
+        let web = document.get("web").unwrap();
+        assert_eq!(
+            source(text, web.as_map().unwrap().key_span("image").unwrap()),
+            "image"
+        );
+        assert_eq!(source(text, web.get("image").unwrap().span), "\"nginx:1\"");
+        let ports = web.get("ports").unwrap().as_list().unwrap();
+        assert_eq!(source(text, ports[1].span), "443");
+    }
+
+    #[test]
+    fn quotes_and_tags_decide_the_type() {
+        let document = parse_one("[1, '1', !!str 1, !!int '1', !custom 1, !!float 1, true, \"\"]");
+        let values: Vec<_> = document
+            .as_list()
+            .unwrap()
+            .iter()
+            .map(|it| it.value.clone())
+            .collect();
+        let text = |text: &str| Value::String(text.to_owned());
+        let one = Value::Int(1);
+        assert_eq!(values[..3], [one.clone(), text("1"), text("1")]);
+        assert_eq!(values[3..6], [one, text("1"), Value::Float(1.0)]);
+        assert_eq!(values[6..], [Value::Bool(true), text("")]);
+        assert!(parse(0, "!!int x").is_err());
+    }
+
+    #[test]
+    fn merge_keys_add_what_is_not_said() {
+        let text =
+            "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b], z: 3}\nd: {'<<': 1}\n";
+        let document = parse_one(text);
+        let c = document.get("c").unwrap();
+        let numbers = ["x", "y", "z"].map(|key| c.get(key).unwrap().to_text().unwrap());
+        assert_eq!(numbers, ["1", "1", "3"]);
+        assert!(!c.as_map().unwrap().contains("<<"));
+        assert!(document.get("d").unwrap().get("<<").is_some());
+        assert!(parse(0, "a: {<<: 1}").is_err());
+    }
+
+    #[test]
+    fn the_copy_of_an_alias_points_at_its_anchor() {
+        let text = "a: &a {x: wrong}\nb: *a\n";
+        let copy = parse_one(text).get("b").unwrap().get("x").unwrap().span;
+        assert_eq!((source(text, copy), copy.start < 12), ("wrong", true));
+    }
+
+    #[test]
+    fn tags_of_compose_are_kept() {
+        let document = parse_one("a: !reset 1\nb: !override {c: 1}\nd: [x, !reset y]\n");
+        assert_eq!(document.get("a").unwrap().tag, Tag::Reset);
+        assert_eq!(document.get("b").unwrap().tag, Tag::Override);
+        assert_eq!(document.get("d").unwrap().as_list().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn documents_are_told_apart() {
+        assert_eq!(parse(0, "a: 1\n---\nb: 2\n").unwrap().len(), 2);
+        assert_eq!(parse(0, "# nothing\n").unwrap().len(), 0);
+        assert_eq!(parse(0, "").unwrap().len(), 0);
+    }
+}

@@ -25,89 +25,99 @@ pub(super) fn identity(item: &Node) -> Option<String> {
 
 /// Expands one item of the short syntax to the long one, a port each.
 pub(super) fn expand(short: &str, span: Span) -> Result<Vec<Node>, Problem> {
-    let wrong = |message: String| Problem::error(span, message);
-    let (address, published, target) = split(short);
-    let (target, protocol) = target.split_once('/').unwrap_or((target, "tcp"));
-    let protocol = if protocol.is_empty() {
-        "tcp".to_owned()
-    } else {
-        protocol.to_lowercase()
+    let ports = Ports::parse(short, span)?;
+    let long = |(index, target)| {
+        let mut map = Map::default();
+        map.set("mode", "ingress");
+        if let Some(address) = ports.address {
+            map.set("host_ip", address);
+        }
+        map.set("target", i128::from(target));
+        if let Some(published) = ports.published {
+            map.set("published", published.text(index, ports.target.len()));
+        }
+        map.set("protocol", ports.protocol.as_str());
+        Node::new(map, span)
     };
-    if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(
-            wrong(format!("unknown protocol `{protocol}` in port `{short}`"))
-                .suggest(&protocol, ["tcp", "udp", "sctp"]),
-        );
+    let targets = ports.target.first..=ports.target.last;
+    Ok(targets.enumerate().map(long).collect())
+}
+
+/// An item of the short syntax, taken apart.
+struct Ports<'a> {
+    address: Option<&'a str>,
+    published: Option<Range>,
+    target: Range,
+    protocol: String,
+}
+
+impl<'a> Ports<'a> {
+    fn parse(short: &'a str, span: Span) -> Result<Self, Problem> {
+        let wrong = |what: String| Problem::error(span, format!("{what} in port `{short}`"));
+        let (address, published, target) = split(short);
+        let (target, protocol) = target.split_once('/').unwrap_or((target, ""));
+        let protocol = match protocol.to_lowercase() {
+            protocol if protocol.is_empty() => "tcp".to_owned(),
+            protocol => protocol,
+        };
+        if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
+            return Err(wrong(format!("unknown protocol `{protocol}`"))
+                .suggest(&protocol, ["tcp", "udp", "sctp"]));
+        }
+        let address = address
+            .map(|text| {
+                parse_address(text).ok_or_else(|| wrong(format!("invalid address `{text}`")))
+            })
+            .transpose()?;
+        let target = Range::parse(target)
+            .ok_or_else(|| wrong(format!("invalid container port `{target}`")))?;
+        let published = published
+            .map(|text| {
+                Range::parse(text).ok_or_else(|| wrong(format!("invalid host port `{text}`")))
+            })
+            .transpose()?;
+        if let Some(published) = published
+            && published.len() != target.len()
+            && target.len() > 1
+        {
+            let (host, container) = (published.len(), target.len());
+            return Err(
+                wrong(format!("{host} host ports for {container} container ports"))
+                    .help("give two ranges of the same length"),
+            );
+        }
+        Ok(Self {
+            address,
+            published,
+            target,
+            protocol,
+        })
     }
-    let address = address
-        .map(|text| parse_address(text, short, span))
-        .transpose()?;
-    let target = Range::parse(target).ok_or_else(|| {
-        wrong(format!(
-            "invalid container port `{target}` in port `{short}`"
-        ))
-    })?;
-    let published = match published {
-        None | Some("") => None,
-        Some(text) => Some(
-            Range::parse(text)
-                .ok_or_else(|| wrong(format!("invalid host port `{text}` in port `{short}`")))?,
-        ),
-    };
-    if let Some(published) = published
-        && published.len() != target.len()
-        && target.len() > 1
-    {
-        let (host, container) = (published.len(), target.len());
-        let message =
-            format!("port `{short}` maps {host} host ports to {container} container ports");
-        return Err(wrong(message).help("give two ranges of the same length"));
-    }
-    let ports = (target.first..=target.last)
-        .enumerate()
-        .map(|(index, port)| {
-            let mut map = Map::default();
-            map.set("mode", "ingress");
-            if let Some(address) = address {
-                map.set("host_ip", address);
-            }
-            map.set("target", i128::from(port));
-            if let Some(published) = published {
-                map.set("published", published.text(index, target.len()));
-            }
-            map.set("protocol", protocol.as_str());
-            Node::new(map, span)
-        });
-    Ok(ports.collect())
 }
 
 /// Address, host port and container port. An address may hold colons itself.
 fn split(short: &str) -> (Option<&str>, Option<&str>, &str) {
-    let Some((rest, target)) = short.rsplit_once(':') else {
-        return (None, None, short);
-    };
-    match rest.rsplit_once(':') {
-        None => (None, Some(rest), target),
-        Some((address, published)) => (
-            Some(address).filter(|text| !text.is_empty()),
-            Some(published),
-            target,
-        ),
+    let given = |text: &&str| !text.is_empty();
+    match short.rsplit_once(':') {
+        None => (None, None, short),
+        Some((rest, target)) => match rest.rsplit_once(':') {
+            None => (None, Some(rest).filter(given), target),
+            Some((address, published)) => (
+                Some(address).filter(given),
+                Some(published).filter(given),
+                target,
+            ),
+        },
     }
 }
 
-fn parse_address<'a>(text: &'a str, short: &str, span: Span) -> Result<&'a str, Problem> {
-    let bare = text
+/// An IP address, without the brackets that it may have.
+fn parse_address(text: &str) -> Option<&str> {
+    let inner = text
         .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'))
-        .unwrap_or(text);
-    match bare.parse::<IpAddr>() {
-        Ok(_) => Ok(bare),
-        Err(_) => Err(Problem::error(
-            span,
-            format!("`{text}` in port `{short}` is not an IP address"),
-        )),
-    }
+        .and_then(|text| text.strip_suffix(']'));
+    let bare = inner.unwrap_or(text);
+    bare.parse::<IpAddr>().is_ok().then_some(bare)
 }
 
 /// A port, or a range of them.
@@ -195,11 +205,11 @@ mod tests {
             ("80/xyz", "unknown protocol `xyz` in port `80/xyz`"),
             (
                 "1.2.3:80:80",
-                "`1.2.3` in port `1.2.3:80:80` is not an IP address",
+                "invalid address `1.2.3` in port `1.2.3:80:80`",
             ),
             (
                 "8000-8002:90-91",
-                "port `8000-8002:90-91` maps 3 host ports to 2 container ports",
+                "3 host ports for 2 container ports in port `8000-8002:90-91`",
             ),
             ("65536", "invalid container port `65536` in port `65536`"),
             ("91-90", "invalid container port `91-90` in port `91-90`"),

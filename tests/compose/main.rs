@@ -106,11 +106,9 @@ fn good_files_resolve_to_a_text_that_resolves_to_itself() {
             again.project.files.clone_from(&loaded.project.files);
             assert_eq!(again.project, loaded.project);
         }
-        let warnings: String = loaded
+        loaded
             .warnings
             .iter()
-            .map(|warning| format!("\n{warning}\n"))
-            .collect();
-        text + &warnings
+            .fold(text, |text, warning| format!("{text}\n{warning}\n"))
     });
 }

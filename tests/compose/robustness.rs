@@ -59,9 +59,10 @@ fn anchors_around_anchors_are_not_free() {
 #[test]
 fn deep_nesting_is_refused() {
     assert!(message(&format!("x-a: {}", "[".repeat(100_000))).contains("limit"));
-    let block: String = (0..200)
-        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
-        .collect();
+    let mut block = String::new();
+    for depth in 0..200 {
+        writeln!(block, "{}a:", " ".repeat(depth)).unwrap();
+    }
     assert_eq!(message(&block), "values are nested more than 100 deep");
     // Each alias is shallow, their sum is not.
     let mut tower = "x-0: &a0 [[[[[[[[[[x]]]]]]]]]]\n".to_owned();
@@ -78,11 +79,12 @@ fn deep_nesting_is_refused() {
 
 #[test]
 fn port_ranges_have_an_end() {
-    let services: String = (0..50)
-        .map(|i| format!("  s{i}: {{ image: x, ports: ['1-65535'] }}\n"))
-        .collect();
+    let mut text = "services:\n".to_owned();
+    for index in 0..50 {
+        writeln!(text, "  s{index}: {{ image: x, ports: ['1-65535'] }}").unwrap();
+    }
     assert_eq!(
-        message(&format!("services:\n{services}")),
+        message(&text),
         "the services publish more than 100000 ports"
     );
 }
