@@ -1,4 +1,64 @@
-//! stackrun: N hermetic copies of a Compose stack, as one unit.
+//! N hermetic copies of a Compose stack, as one unit.
+//!
+//! ```text
+//! compose text ─ compose::load ─▶ spec::Project ─┐
+//!                                                ├─ plan::up ─▶ Plan (a DAG, pure data)
+//! engine: what is there ─▶ plan::World ──────────┘       │
+//!                                                        ▼
+//!    report ◀── event::Event ◀── session (walks the plan, waits, takes down) ──▶ engine
+//! ```
+//!
+//! The data goes one way, and so do the dependencies of the modules: `docs/architecture.md`
+//! says what each must not know.
+//!
+//! The command line is one user of this library, tests in Rust can be another:
+//!
+//! ```no_run
+//! use std::collections::BTreeMap;
+//!
+//! use stackrun::{
+//!     compose::{self, LoadOptions},
+//!     engine::{self, ConnectRequest, EngineChoice},
+//!     event,
+//!     plan::Volumes,
+//!     session::{Session, UpOptions, shutdown},
+//! };
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let environment: BTreeMap<String, String> = std::env::vars().collect();
+//! let loaded = compose::load(&LoadOptions {
+//!     environment: environment.clone(),
+//!     working_dir: std::env::current_dir()?,
+//!     ..LoadOptions::default()
+//! })?;
+//! let engine = engine::connect(&ConnectRequest {
+//!     engine: EngineChoice::Auto,
+//!     environment,
+//! })
+//! .await?;
+//!
+//! // Events and log lines may be shown or recorded; here nobody listens.
+//! let (sink, _events, _lines) = event::reports();
+//! let (_trigger, shutdown) = shutdown();
+//! let project = &loaded.project;
+//! let name = project.name.clone();
+//! let session = Session::open(engine, name, &project.directory, sink, shutdown).await?;
+//! let options = UpOptions {
+//!     workers: 2,
+//!     wait_timeout: None,
+//!     keep_going: false,
+//!     keep_failed: false,
+//!     remove_orphans: false,
+//!     known_services: loaded.known_services,
+//! };
+//! let stack = session.up(project, &options).await?;
+//! for worker in &stack.workers {
+//!     println!("{}: {:?}", worker.worker, worker.variables());
+//! }
+//! session.down(Volumes::Remove, "done").await;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod cli;
 pub mod compose;
