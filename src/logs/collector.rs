@@ -81,6 +81,7 @@ impl Collector {
     pub fn follow(&self, replica: &Replica, output: OutputStream) {
         let target = self.target(replica);
         target.state().followed = true;
+        target.finished.send_replace(false);
         let sink = self.sink.clone();
         lock(&self.tasks).spawn(async move { target.read(output, &sink).await });
     }
@@ -124,6 +125,8 @@ pub struct Target {
     service: ServiceName,
     sink: EventSink,
     state: Mutex<State>,
+    /// Whether the output has been read to its end.
+    finished: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -164,6 +167,7 @@ impl Target {
             service,
             sink: sink.clone(),
             state: Mutex::new(state),
+            finished: watch::Sender::new(false),
         };
         if let Some(error) = failure {
             target.warn(&error);
@@ -210,6 +214,16 @@ impl Target {
         receiver
     }
 
+    /// Waits until the output that is being read has come to its end.
+    pub async fn finished(&self) {
+        // The sender lives as long as this target does.
+        let _ = self
+            .finished
+            .subscribe()
+            .wait_for(|finished| *finished)
+            .await;
+    }
+
     async fn read(&self, mut output: OutputStream, sink: &EventSink) {
         let mut stdout = Assembler::default();
         let mut stderr = Assembler::default();
@@ -251,6 +265,7 @@ impl Target {
         }
         self.pass_on(&mut lines, sink).await;
         self.state().flush();
+        self.finished.send_replace(true);
     }
 
     async fn pass_on(&self, lines: &mut Vec<LogLine>, sink: &EventSink) {

@@ -9,7 +9,7 @@ use std::{
 use futures::StreamExt;
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use crate::{
     engine::{EngineError, Refusal},
     event::{EventKind, EventSink, millis},
     plan::{Action, Plan, Replica, SubnetAllocator, Wait},
-    probe::{self, Reached, Subject},
+    probe::{self, NotReady, Reached, Subject},
     spec::{ContainerSpec, ContainerState, NetworkSpec},
     text,
 };
@@ -49,6 +49,9 @@ impl Default for Limits {
 /// How often another subnet is tried when the engine refuses one. A removed network's
 /// range stays taken for a moment longer than its name.
 const SUBNET_ATTEMPTS: usize = 64;
+
+/// How long the output of a container that has died is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a network may still have endpoints after its containers were removed.
 const NETWORK_RELEASE: Duration = Duration::from_secs(5);
@@ -308,19 +311,15 @@ impl<'a> Performer<'a> {
             }
             Err(why) => {
                 log.meta(&crate::error::chain(why));
-                self.let_the_log_catch_up(why).await;
+                // The last words of a container that died explain best, and they may
+                // arrive after the news of its death.
+                if matches!(why, NotReady::Exited { .. }) {
+                    let _ = timeout(LAST_WORDS, log.finished()).await;
+                }
             }
         }
         result?;
         Ok(())
-    }
-
-    /// The last words of a container that died are the best explanation there is, and
-    /// they may arrive after the news of its death.
-    async fn let_the_log_catch_up(&self, why: &probe::NotReady) {
-        if matches!(why, probe::NotReady::Exited { .. }) {
-            sleep(Duration::from_millis(50)).await;
-        }
     }
 
     async fn stop(&self, replica: &Replica, container: &str) -> Result<(), EngineError> {
