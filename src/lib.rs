@@ -22,6 +22,7 @@
 //!     event,
 //!     plan::Volumes,
 //!     session::{Session, UpOptions, shutdown},
+//!     spec::SessionName,
 //! };
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,7 +42,7 @@
 //! let (sink, _events, _lines) = event::reports();
 //! let (_trigger, shutdown) = shutdown();
 //! let project = &loaded.project;
-//! let name = project.name.clone();
+//! let name = SessionName::of(&project.name, &project.directory);
 //! let session = Session::open(engine, name, &project.directory, sink, shutdown).await?;
 //! let options = UpOptions {
 //!     workers: 2,

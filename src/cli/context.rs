@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::IsTerminal as _, path::PathBuf, sync::Arc};
 use crate::{
     compose::{self, LoadError, LoadOptions, Loaded},
     engine::{self, ConnectRequest, Engine, EngineChoice},
-    spec::{Project, SessionName},
+    spec::{Project, SessionName, observed::Owner},
 };
 
 use super::{
@@ -26,7 +26,34 @@ pub(super) struct Context {
 /// A session that a command works on. Its Compose file may be gone.
 pub(super) struct Target {
     pub(super) session: SessionName,
+    /// Where its project is, and its files are.
+    pub(super) directory: PathBuf,
+    /// What its Compose file says, if it is here.
     pub(super) project: Option<Project>,
+}
+
+impl Target {
+    fn of(project: Project) -> Self {
+        Self {
+            session: session_of(&project),
+            directory: project.directory.clone(),
+            project: Some(project),
+        }
+    }
+}
+
+/// The session of a project: its name, and where it lives.
+pub(super) fn session_of(project: &Project) -> SessionName {
+    SessionName::of(&project.name, &project.directory)
+}
+
+/// Whichever links lead to a project, it lives in one place.
+fn load(options: &LoadOptions) -> Result<Loaded, LoadError> {
+    let mut loaded = compose::load(options)?;
+    if let Ok(real) = loaded.project.directory.canonicalize() {
+        loaded.project.directory = real;
+    }
+    Ok(loaded)
 }
 
 impl Context {
@@ -62,31 +89,66 @@ impl Context {
             services: services.to_vec(),
             ..self.load.clone()
         };
-        let loaded =
-            compose::load(&options).map_err(|error| Failure::load(error, self.color_stderr()))?;
+        let loaded = load(&options).map_err(|error| Failure::load(error, self.color_stderr()))?;
         for warning in &loaded.warnings {
             self.say(&warning.render(self.diagnostic_color()));
         }
         Ok(loaded)
     }
 
-    /// Finds out which session is meant: by `-p`, else by the Compose file. Commands on
-    /// a session that is there work without its file.
-    pub(super) fn target(&self) -> Result<Target, Failure> {
-        match (compose::load(&self.load), &self.load.project_name) {
-            (Ok(Loaded { project, .. }), _) => Ok(Target {
-                session: project.name.clone(),
-                project: Some(project),
-            }),
-            (Err(_), Some(name)) => {
-                let session = name.parse().map_err(|error| Failure::name(&error))?;
-                Ok(Target {
-                    session,
-                    project: None,
-                })
-            }
+    /// Finds out which session is meant: that of the Compose file, or the one that `-p`
+    /// names, by its own name or its project's. Commands on a session that is there work
+    /// without its file.
+    pub(super) async fn target(&self, engine: &dyn Engine) -> Result<Target, Failure> {
+        let loaded = load(&self.load).map(|loaded| loaded.project);
+        match (loaded, self.load.project_name.as_deref()) {
+            (Ok(project), None) => Ok(Target::of(project)),
+            (loaded, Some(name)) => self.named_target(engine, loaded.ok(), name).await,
             (Err(LoadError::NotFound { directory }), None) => Err(Failure::no_session(&directory)),
             (Err(error), None) => Err(Failure::load(error, self.color_stderr())),
+        }
+    }
+
+    async fn named_target(
+        &self,
+        engine: &dyn Engine,
+        project: Option<Project>,
+        name: &str,
+    ) -> Result<Target, Failure> {
+        let session: SessionName = name.parse().map_err(|error| Failure::name(&error))?;
+        let observed = engine.observe(None).await;
+        let sessions = observed
+            .map_err(|error| Failure::engine(&error))?
+            .sessions();
+        if let Some(owner) = sessions.get(&session) {
+            return Ok(Target {
+                session,
+                project: project.filter(|project| project.directory == owner.directory),
+                directory: owner.directory.clone(),
+            });
+        }
+        if let Some(project) = project {
+            return Ok(Target::of(project));
+        }
+        let mut of_project: Vec<(SessionName, Owner)> = sessions
+            .into_iter()
+            .filter(|(_, owner)| owner.project == name)
+            .collect();
+        match of_project.pop() {
+            None => Ok(Target {
+                session,
+                directory: self.load.working_dir.clone(),
+                project: None,
+            }),
+            Some((session, owner)) if of_project.is_empty() => Ok(Target {
+                session,
+                directory: owner.directory,
+                project: None,
+            }),
+            Some(last) => {
+                of_project.push(last);
+                Err(Failure::ambiguous(name, &of_project))
+            }
         }
     }
 
@@ -103,14 +165,6 @@ impl Context {
 
     pub(super) fn engine_choice(&self) -> EngineChoice {
         self.engine.clone()
-    }
-
-    /// The project's directory, or else the working directory.
-    pub(super) fn directory(&self, project: Option<&Project>) -> PathBuf {
-        project.map_or_else(
-            || self.load.working_dir.clone(),
-            |project| project.directory.clone(),
-        )
     }
 
     pub(super) fn color_stdout(&self) -> bool {

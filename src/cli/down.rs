@@ -1,6 +1,6 @@
 //! `stackrun down`
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::{
     plan::Volumes,
     report::{Reporter, Settings},
     session::{Session, Teardown},
-    spec::{Observed, SessionName, label, observed::Labelled},
+    spec::SessionName,
 };
 
 use super::{
@@ -32,18 +32,18 @@ struct Report {
 }
 
 pub(super) async fn down(context: &Context, args: DownArgs) -> Outcome {
+    let engine = context.connect().await?;
     // The engine alone knows every session; the file is not asked for `--all`.
     let target = if args.all {
         None
     } else {
-        Some(context.target()?)
+        Some(context.target(&*engine).await?)
     };
-    let engine = context.connect().await?;
     let observed = engine
         .observe(target.as_ref().map(|target| &target.session))
         .await
         .map_err(|error| Failure::engine(&error))?;
-    let sessions = sessions(&observed);
+    let sessions = observed.sessions();
     if sessions.is_empty() {
         context.say(&match target {
             Some(target) => format!("session `{}` is not up", target.session),
@@ -58,8 +58,16 @@ pub(super) async fn down(context: &Context, args: DownArgs) -> Outcome {
     let signals = Signals::listen();
     let mut reports = Vec::new();
     let mut all = Teardown::default();
-    for (session, directory) in sessions {
-        let teardown = one(context, &engine, &session, directory, volumes, &signals).await?;
+    for (session, owner) in sessions {
+        let teardown = one(
+            context,
+            &engine,
+            &session,
+            owner.directory,
+            volumes,
+            &signals,
+        )
+        .await?;
         reports.push(Report {
             session,
             left: teardown.left.clone(),
@@ -75,23 +83,6 @@ pub(super) async fn down(context: &Context, args: DownArgs) -> Outcome {
     } else {
         Err(Failure::teardown(&all))
     }
-}
-
-/// The sessions that anything belongs to, and where their projects are.
-fn sessions(observed: &Observed) -> BTreeSet<(SessionName, PathBuf)> {
-    fn key(thing: &impl Labelled) -> Option<(SessionName, PathBuf)> {
-        let directory = thing.labels().get(label::DIRECTORY).map(PathBuf::from);
-        Some((thing.session()?, directory.unwrap_or_default()))
-    }
-    let containers = observed.containers.iter().filter_map(key);
-    let networks = observed.networks.iter().filter_map(key);
-    let volumes = observed.volumes.iter().filter_map(key);
-    let mut seen = BTreeSet::new();
-    containers
-        .chain(networks)
-        .chain(volumes)
-        .filter(|(name, _)| seen.insert(name.clone()))
-        .collect()
 }
 
 async fn one(

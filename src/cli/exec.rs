@@ -23,11 +23,11 @@ use super::{
 };
 
 pub(super) async fn exec(context: &Context, args: ExecArgs) -> Outcome {
-    let target = context.target()?;
+    let engine = context.connect().await?;
+    let target = context.target(&*engine).await?;
     if let Some(project) = &target.project {
         known_service(project, &args.service)?;
     }
-    let engine = context.connect().await?;
     let observed = engine
         .observe(Some(&target.session))
         .await

@@ -10,7 +10,7 @@ use crate::{
     plan::PlanError,
     probe::NotReady,
     session::{Failures, StepError, StepFailure, Teardown, UpError},
-    spec::InvalidName,
+    spec::{InvalidName, SessionName, observed::Owner},
     text,
 };
 
@@ -84,6 +84,18 @@ impl Failure {
             ),
         )
         .hint("name the file with `-f`, or the session with `-p` (`stackrun ls` lists them)")
+    }
+
+    /// `-p` names a project that is up in several places.
+    pub(super) fn ambiguous(name: &str, sessions: &[(SessionName, Owner)]) -> Self {
+        let lines = sessions
+            .iter()
+            .map(|(session, owner)| format!("\n  {session}  {}", owner.directory.display()));
+        let mut failure = Self::usage(format!("project `{name}` is up in several places"));
+        failure
+            .details
+            .push(format!("its sessions:{}", lines.collect::<String>()));
+        failure.hint("name one of these sessions with `-p`")
     }
 
     pub(super) fn load(error: LoadError, color: bool) -> Self {

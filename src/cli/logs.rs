@@ -26,9 +26,9 @@ use super::{
 type Lines = Pin<Box<dyn Stream<Item = Result<LogLine, EngineError>> + Send>>;
 
 pub(super) async fn logs(context: &Context, args: LogsArgs) -> Outcome {
-    let target = context.target()?;
-    let wanted = wanted_services(target.project.as_ref(), &args.services)?;
     let engine = context.connect().await?;
+    let target = context.target(&*engine).await?;
+    let wanted = wanted_services(target.project.as_ref(), &args.services)?;
     let observed = engine
         .observe(Some(&target.session))
         .await

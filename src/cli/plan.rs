@@ -10,7 +10,7 @@ use crate::{
 use super::{
     Outcome,
     args::{Format, PlanArgs},
-    context::Context,
+    context::{Context, session_of},
     exit_code,
     failure::Failure,
     print, print_json,
@@ -36,7 +36,7 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Outcome {
         remove_orphans: args.remove_orphans,
         known_services: loaded.known_services.clone(),
     };
-    let plan = Session::plan(&*engine, project, &project.name, &options)
+    let plan = Session::plan(&*engine, project, &session_of(project), &options)
         .await
         .map_err(|error| Failure::up(error, None))?;
     show(context, args.format, &plan);

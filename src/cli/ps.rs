@@ -39,14 +39,13 @@ pub(super) async fn ps(context: &Context, args: PsArgs) -> Outcome {
 
 /// The session that is meant, as the engine shows it now.
 pub(super) async fn find(context: &Context) -> Result<Stack, Failure> {
-    let target = context.target()?;
     let engine = context.connect().await?;
+    let target = context.target(&*engine).await?;
     let observed = engine
         .observe(Some(&target.session))
         .await
         .map_err(|error| Failure::engine(&error))?;
-    let directory = context.directory(target.project.as_ref());
-    let logs = LogPaths::new(state_directory(&directory, &target.session).join("logs"));
+    let logs = LogPaths::new(state_directory(&target.directory, &target.session).join("logs"));
     Ok(address::stack(
         &target.session,
         target.project.as_ref(),

@@ -8,7 +8,7 @@ use crate::{
 use super::{
     Outcome,
     args::{Format, UpArgs},
-    context::Context,
+    context::{Context, session_of},
     exit_code,
     failure::Failure,
     print, print_json,
@@ -25,7 +25,7 @@ pub(super) async fn up(context: &Context, args: UpArgs) -> Outcome {
         remove_orphans: args.remove_orphans,
         ..up_options(&loaded, &args.start)
     };
-    let start = Start::open(context, project, project.name.clone(), &args.start).await?;
+    let start = Start::open(context, project, session_of(project), &args.start).await?;
     let before = start
         .session
         .observe()

@@ -1,9 +1,10 @@
 //! Newtypes for the names of things, so that a service is never taken for a
 //! session.
 
-use std::{borrow::Borrow, fmt, str::FromStr};
+use std::{borrow::Borrow, fmt, path::Path, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// A name that breaks the rules for its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +62,19 @@ string_name! {
     /// of the Compose Specification for project names, because it becomes the
     /// prefix of every container, network and volume: `[a-z0-9][a-z0-9_-]*`.
     SessionName
+}
+
+impl SessionName {
+    /// The session that belongs to a project where it lives: `parts-3fa9c1`.
+    ///
+    /// Two working copies of one project have the same project name, and often the same
+    /// folder name; the digest of `directory` (absolute, without symbolic links) keeps
+    /// their containers, networks, volumes and built images apart.
+    pub fn of(project: &Self, directory: &Path) -> Self {
+        let digest = Sha256::digest(directory.as_os_str().as_encoded_bytes());
+        let [a, b, c] = [digest[0], digest[1], digest[2]];
+        Self(format!("{project}-{a:02x}{b:02x}{c:02x}"))
+    }
 }
 
 impl FromStr for ServiceName {

@@ -1,6 +1,6 @@
 //! What an engine says is there.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -24,6 +24,31 @@ impl Observed {
     pub fn is_empty(&self) -> bool {
         self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
     }
+
+    /// The sessions that anything belongs to, and whose they are.
+    pub fn sessions(&self) -> BTreeMap<SessionName, Owner> {
+        fn owner(thing: &impl Labelled) -> Option<(SessionName, Owner)> {
+            let label = |name| thing.labels().get(name).cloned().unwrap_or_default();
+            let owner = Owner {
+                project: label(label::PROJECT),
+                directory: label(label::DIRECTORY).into(),
+            };
+            Some((thing.session()?, owner))
+        }
+        let containers = self.containers.iter().filter_map(owner);
+        let networks = self.networks.iter().filter_map(owner);
+        let volumes = self.volumes.iter().filter_map(owner);
+        containers.chain(networks).chain(volumes).collect()
+    }
+}
+
+/// Where a session comes from, as its labels say.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    /// The project's name.
+    pub project: String,
+    /// The project's directory.
+    pub directory: PathBuf,
 }
 
 /// A container that is there.

@@ -195,7 +195,7 @@ fn other_workers_can_go_on() {
     assert_eq!(stack.inspect(0, "moody")["State"]["Running"], true);
     let left = stack.left();
     assert!(
-        !left.contains(&format!("network {}-w1-default", stack.project)),
+        !left.contains(&format!("network {}-w1-default", stack.session())),
         "{left:?}"
     );
 }

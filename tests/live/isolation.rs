@@ -51,7 +51,7 @@ fn a_worker_reaches_its_own_services_and_no_others() {
     let gateway = docker(&[
         "network",
         "inspect",
-        &format!("{}-w0-default", stack.project),
+        &format!("{}-w0-default", stack.session()),
         "--format",
         "{{(index .IPAM.Config 0).Gateway}}",
     ]);
@@ -116,8 +116,37 @@ fn addresses_are_the_engines_and_they_answer() {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
-    let state =
-        std::fs::read_to_string(stack.path(&format!(".stackrun/{}/state.json", stack.project)));
-    let state: serde_json::Value = serde_json::from_str(&state.unwrap()).unwrap();
+    let state = std::fs::read_to_string(stack.state("state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
     assert_eq!(state, up);
+}
+
+#[test]
+fn two_checkouts_of_one_project_never_meet() {
+    let here = Stack::file(SERVICES);
+    let mut there = Stack::file(SERVICES);
+    there.project.clone_from(&here.project);
+    here.ok(&["up", "-d"]);
+    there.ok(&["up", "-d", "--workers", "2"]);
+    let sessions = here.json(&["ls", "--format", "json"]);
+    let directory_of = |session: String| {
+        let mut all = sessions.as_array().unwrap().iter();
+        let found = all.find(|found| found["session"] == session.as_str());
+        found.unwrap()["directory"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(directory_of(here.session()), directory_of(there.session()));
+    // From anywhere else the project's name is not enough to tell them apart.
+    let elsewhere = Stack::bare(&here.project);
+    let output = elsewhere.stackrun(&["ps"]);
+    assert_eq!(output.code, 2, "{output:#?}");
+    assert!(output.stderr.contains(&here.session()), "{output:#?}");
+    there.ok(&["down", "-v"]);
+    assert_eq!(here.inspect(0, "web")["State"]["Running"], true);
+    // Now it is; and the session's own name is always.
+    let ps = elsewhere.json(&["ps", "--format", "json"]);
+    assert_eq!(ps["session"], here.session().as_str());
+    let mut by_session = elsewhere;
+    by_session.project = here.session();
+    by_session.ok(&["down", "-v"]);
+    here.assert_nothing_left();
 }

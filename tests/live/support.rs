@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
+use stackrun::spec::SessionName;
 use tempfile::TempDir;
 
 /// The image of `tests/fixture`.
@@ -39,12 +40,17 @@ impl Stack {
     pub fn file(text: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let stack = Self {
-            directory: tempfile::tempdir().unwrap(),
-            project: format!("test-{}-{number}", std::process::id()),
-        };
+        let stack = Self::bare(&format!("test-{}-{number}", std::process::id()));
         stack.write(text);
         stack
+    }
+
+    /// No file at all.
+    pub fn bare(project: &str) -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            project: project.to_owned(),
+        }
     }
 
     /// Replaces the file.
@@ -57,10 +63,20 @@ impl Stack {
         self.directory.path().join(name)
     }
 
-    /// A log file of the session that has the project's own name.
+    /// The session that `up` makes here.
+    pub fn session(&self) -> String {
+        let directory = self.directory.path().canonicalize().unwrap();
+        SessionName::of(&self.project.parse().unwrap(), &directory).to_string()
+    }
+
+    /// A file of that session.
+    pub fn state(&self, file: &str) -> PathBuf {
+        self.path(&format!(".stackrun/{}/{file}", self.session()))
+    }
+
+    /// A log file of that session.
     pub fn log(&self, worker: u32, file: &str) -> String {
-        let path = format!(".stackrun/{}/logs/worker-{worker}/{file}", self.project);
-        fs::read_to_string(self.path(&path)).unwrap()
+        fs::read_to_string(self.state(&format!("logs/worker-{worker}/{file}"))).unwrap()
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -108,7 +124,7 @@ impl Stack {
 
     /// Name of the container on the engine.
     pub fn container(&self, worker: u32, service: &str) -> String {
-        format!("{}-w{worker}-{service}", self.project)
+        format!("{}-w{worker}-{service}", self.session())
     }
 
     /// What the engine says of one container.
