@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::Styles};
 use clap_complete::Shell;
 
-use crate::{engine::EngineChoice, spec::WorkerId};
+use crate::{
+    engine::EngineChoice,
+    spec::{PullPolicy, WorkerId},
+};
 
 /// Run N hermetic copies of a Compose stack
 ///
@@ -81,6 +84,10 @@ pub(super) enum Command {
     Down(DownArgs),
     /// Bring workers up, run a command, take everything down
     Run(RunArgs),
+    /// Build the images of services, once for all workers
+    Build(BuildArgs),
+    /// Pull the images of services
+    Pull(PullArgs),
     /// List the containers of a session
     Ps(PsArgs),
     /// Show what services have written
@@ -128,6 +135,8 @@ pub(super) struct StartArgs {
     /// How long everything together may take to become ready: `90`, `90s`, `2m`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) wait_timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(super) images: ImageArgs,
     /// Show the services' logs while waiting for them
     #[arg(long)]
     pub(super) logs: bool,
@@ -143,6 +152,44 @@ pub(super) struct StartArgs {
     /// Write every event to FILE, a JSON object a line
     #[arg(long = "events", value_name = "FILE")]
     pub(super) events: Option<PathBuf>,
+}
+
+/// How images are come by.
+#[derive(Debug, Default, Args)]
+pub(super) struct ImageArgs {
+    /// When to pull images, whatever `pull_policy` says
+    #[arg(long, value_name = "WHEN")]
+    pub(super) pull: Option<PullChoice>,
+    /// Build images, even if they are there
+    #[arg(long, overrides_with = "no_build")]
+    build: bool,
+    /// Build no image
+    #[arg(long)]
+    no_build: bool,
+}
+
+impl ImageArgs {
+    pub(super) fn build(&self) -> Option<bool> {
+        (self.build || self.no_build).then_some(self.build)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PullChoice {
+    Always,
+    /// When the engine does not have it
+    Missing,
+    Never,
+}
+
+impl From<PullChoice> for PullPolicy {
+    fn from(choice: PullChoice) -> Self {
+        match choice {
+            PullChoice::Always => Self::Always,
+            PullChoice::Missing => Self::Missing,
+            PullChoice::Never => Self::Never,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -202,6 +249,45 @@ pub(super) struct RunArgs {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stackrun build                            every service with a `build`
+  stackrun build --build-arg VERSION=2 web  one of them
+
+An image gets a name that belongs to this directory, so that another checkout of the
+project does not run it.")]
+pub(super) struct BuildArgs {
+    /// Run every step, whether cached or not
+    #[arg(long)]
+    pub(super) no_cache: bool,
+    /// Look for newer base images
+    #[arg(long)]
+    pub(super) pull: bool,
+    /// Build argument for every image; without a value, that of the environment
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]", value_parser = argument)]
+    pub(super) arguments: Vec<(String, String)>,
+    /// Build what the services depend on as well
+    #[arg(long)]
+    pub(super) with_dependencies: bool,
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub(super) services: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PullArgs {
+    /// When to pull [default: always]
+    #[arg(long, value_name = "WHEN")]
+    pub(super) policy: Option<PullChoice>,
+    /// Pull what the services depend on as well
+    #[arg(long)]
+    pub(super) include_deps: bool,
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub(super) services: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -302,6 +388,8 @@ pub(super) struct PlanArgs {
     /// How many copies; default: `x-stackrun.workers`, else 1
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) workers: Option<u32>,
+    #[command(flatten)]
+    pub(super) images: ImageArgs,
     /// Remove containers of services that the Compose file does not have
     #[arg(long)]
     pub(super) remove_orphans: bool,
@@ -357,6 +445,17 @@ fn worker(text: &str) -> Result<WorkerId, String> {
         .parse()
         .map(WorkerId)
         .map_err(|_| "a worker is a number from 0".to_owned())
+}
+
+/// `NAME=VALUE`, or the name of a variable that has one.
+fn argument(text: &str) -> Result<(String, String), String> {
+    if let Some((name, value)) = text.split_once('=') {
+        return Ok((name.to_owned(), value.to_owned()));
+    }
+    let value = std::env::var(text);
+    value
+        .map(|value| (text.to_owned(), value))
+        .map_err(|_| format!("the variable `{text}` is not set"))
 }
 
 /// Seconds, or a number with a unit.

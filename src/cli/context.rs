@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io::IsTerminal as _, path::PathBuf, sync::Arc};
 use crate::{
     compose::{self, LoadError, LoadOptions, Loaded},
     engine::{self, ConnectRequest, Engine, EngineChoice},
+    report::Mode,
     spec::{Project, SessionName, observed::Owner},
 };
 
@@ -167,6 +168,23 @@ impl Context {
         self.engine.clone()
     }
 
+    /// How progress is shown.
+    pub(super) fn report_mode(&self) -> Mode {
+        if self.quiet {
+            Mode::Quiet
+        } else if std::io::stderr().is_terminal() && !self.is_dumb() {
+            Mode::Tree
+        } else {
+            Mode::Plain
+        }
+    }
+
+    /// Whether the terminal can do nothing but write lines.
+    fn is_dumb(&self) -> bool {
+        let terminal = self.environment.get("TERM");
+        terminal.is_some_and(|terminal| terminal == "dumb")
+    }
+
     pub(super) fn color_stdout(&self) -> bool {
         self.colors(std::io::stdout().is_terminal())
     }
@@ -185,11 +203,7 @@ impl Context {
                     .environment
                     .get("NO_COLOR")
                     .is_some_and(|v| !v.is_empty());
-                let dumb = self
-                    .environment
-                    .get("TERM")
-                    .is_some_and(|term| term == "dumb");
-                is_terminal && !unwanted && !dumb
+                is_terminal && !unwanted && !self.is_dumb()
             }
         }
     }

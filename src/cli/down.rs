@@ -1,27 +1,20 @@
 //! `stackrun down`
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{
-    engine::Engine,
-    event::reports,
-    plan::Volumes,
-    report::{Reporter, Settings},
-    session::{Session, Teardown},
-    spec::SessionName,
-};
+use crate::{plan::Volumes, session::Teardown, spec::SessionName};
 
 use super::{
     Outcome,
     args::{DownArgs, Format},
+    attended::Attended,
     context::Context,
     exit_code,
     failure::Failure,
     print_json,
     signals::Signals,
-    start,
 };
 
 /// What became of a session, for programs.
@@ -59,21 +52,18 @@ pub(super) async fn down(context: &Context, args: DownArgs) -> Outcome {
     let mut reports = Vec::new();
     let mut all = Teardown::default();
     for (session, owner) in sessions {
-        let teardown = one(
-            context,
-            &engine,
-            &session,
-            owner.directory,
-            volumes,
-            &signals,
-        )
-        .await?;
+        let key = (session.clone(), owner.directory.as_path());
+        let attended =
+            Attended::open(context, Arc::clone(&engine), signals.clone(), key, None).await?;
+        let teardown = attended.session.down(volumes, "down").await;
+        attended.finish(false).await;
         reports.push(Report {
             session,
             left: teardown.left.clone(),
         });
         all.left.extend(teardown.left);
         all.failures.extend(teardown.failures);
+        all.unreachable = all.unreachable.or(teardown.unreachable);
     }
     if args.format == Format::Json {
         print_json(&reports);
@@ -83,32 +73,4 @@ pub(super) async fn down(context: &Context, args: DownArgs) -> Outcome {
     } else {
         Err(Failure::teardown(&all))
     }
-}
-
-async fn one(
-    context: &Context,
-    engine: &Arc<dyn Engine>,
-    name: &SessionName,
-    directory: PathBuf,
-    volumes: Volumes,
-    signals: &Signals,
-) -> Result<Teardown, Failure> {
-    let (sink, events, lines) = reports();
-    let reporter = Reporter::new(Settings {
-        mode: start::mode(context),
-        color_stdout: context.color_stdout(),
-        color_stderr: context.color_stderr(),
-        events_file: None,
-        verbosity: context.verbose,
-    })
-    .expect("no file is opened");
-    let reporter = tokio::spawn(reporter.run(events, lines));
-    let shutdown = signals.shutdown.clone();
-    let session = Session::open(Arc::clone(engine), name.clone(), &directory, sink, shutdown)
-        .await
-        .map_err(|error| Failure::engine(&error))?;
-    let teardown = session.down(volumes, "down").await;
-    drop(session);
-    let _ = reporter.await;
-    Ok(teardown)
 }

@@ -7,7 +7,7 @@ use crate::{
     engine::{ConnectError, EngineError},
     error::sources,
     logs::LogLine,
-    plan::PlanError,
+    plan::{Action, PlanError},
     probe::NotReady,
     session::{Failures, StepError, StepFailure, Teardown, UpError},
     spec::{InvalidName, SessionName, observed::Owner},
@@ -158,7 +158,11 @@ impl Failure {
                 "take down sessions that are not needed (`stackrun ls`), or set another pool with \
                  `x-stackrun.subnets`",
             ),
-            PlanError::Cycle(_) => failure,
+            PlanError::ImageMissing { image, .. } => failure.hint(format!(
+                "pull, build or load it (`docker image ls` lists what is there), or name an archive \
+                 that has it: `x-stackrun: {{ images: {{ \"{image}\": image.tar }} }}`"
+            )),
+            PlanError::Cycle(_) | PlanError::BuildCycle { .. } => failure,
         }
     }
 
@@ -167,24 +171,16 @@ impl Failure {
         match error {
             UpError::Plan(error) => Self::plan(&error),
             UpError::Engine(error) => Self::engine(&error),
-            UpError::Image { buildable, .. } => {
-                let hint = if buildable {
-                    "the file says how to build it: `docker compose build` does"
-                } else {
-                    "check its name, or load it into the engine"
-                };
-                Self::new(exit_code::FAILED, error.to_string())
-                    .caused_by(&error)
-                    .hint(hint)
-            }
             UpError::Steps(failures) => Self::steps(&failures),
             UpError::TimedOut {
                 ref waiting_for, ..
             } => {
                 let mut failure = Self::new(exit_code::NOT_READY, error.to_string());
-                failure
-                    .details
-                    .push(format!("still waiting for {}", some(waiting_for)));
+                if !waiting_for.is_empty() {
+                    failure
+                        .details
+                        .push(format!("still waiting for {}", some(waiting_for)));
+                }
                 failure.hint("raise `--wait-timeout`, or watch the logs with `--logs`")
             }
             UpError::Interrupted => {
@@ -235,20 +231,19 @@ impl Failure {
             .map(|name| format!("\n  {name}"))
             .collect::<String>();
         let why = teardown.failures.iter().map(|failure| {
-            format!(
-                "\n  {}: {}",
-                failure.step,
-                crate::error::chain(&failure.why)
-            )
+            let why = crate::error::chain(&failure.why);
+            format!("\n  {}: {why}", failure.action)
         });
+        let mut why: String = why.collect();
+        if let Some(error) = &teardown.unreachable {
+            let _ = write!(why, "\n  {}", crate::error::chain(error));
+        }
         let mut failure = Self::new(exit_code::FAILED, "not everything could be removed");
         failure.details.push(format!("left:{left}"));
-        if !teardown.failures.is_empty() {
-            failure
-                .details
-                .push(format!("because:{}", why.collect::<String>()));
+        if !why.is_empty() {
+            failure.details.push(format!("because:{why}"));
         }
-        failure.hint("`stackrun down` tries again")
+        failure.hint("`stackrun ls` lists the sessions, and `stackrun -p SESSION down` tries again")
     }
 
     /// The text for standard error.
@@ -298,7 +293,7 @@ fn details_of(failure: &StepFailure) -> Vec<String> {
         }
         _ => {}
     }
-    if let (Some(replica), false) = (&failure.replica, failure.last_lines.is_empty()) {
+    if let (Some(replica), false) = (failure.action.replica(), failure.last_lines.is_empty()) {
         let lines = failure.last_lines.iter().map(last_line).collect::<String>();
         details.push(format!("last lines of {replica}:{lines}"));
     }
@@ -324,7 +319,20 @@ fn last_line(line: &LogLine) -> String {
 }
 
 fn hint_for(failure: &StepFailure) -> Option<String> {
-    let replica = failure.replica.as_ref()?;
+    match &failure.action {
+        Action::PullImage { .. } => {
+            return Some(
+                "check its name and its registry, or load it into the engine, or name an archive \
+                 that has it in `x-stackrun.images`"
+                    .to_owned(),
+            );
+        }
+        Action::BuildImage { .. } => {
+            return Some("`stackrun -v build` shows every line of the build".to_owned());
+        }
+        _ => {}
+    }
+    let replica = failure.action.replica()?;
     match &failure.why {
         StepError::NotReady(NotReady::Exited { .. } | NotReady::Unhealthy { .. }) => {
             Some("`--keep-failed` keeps the containers for a look".to_owned())

@@ -2,6 +2,7 @@
 //! codes. Nothing depends on it.
 
 mod args;
+mod attended;
 mod command;
 mod completions;
 mod config;
@@ -12,6 +13,7 @@ mod env;
 mod exec;
 pub mod exit_code;
 mod failure;
+mod images;
 mod logs;
 mod ls;
 mod plan;
@@ -60,6 +62,8 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Up(args) => up::up(context, args).await,
         Command::Down(args) => down::down(context, args).await,
         Command::Run(args) => run::run(context, args).await,
+        Command::Build(args) => images::build(context, args).await,
+        Command::Pull(args) => images::pull(context, args).await,
         Command::Ps(args) => ps::ps(context, args).await,
         Command::Logs(args) => logs::logs(context, args).await,
         Command::Exec(args) => exec::exec(context, args).await,

@@ -14,6 +14,7 @@ use super::{
     exit_code,
     failure::Failure,
     print, print_json,
+    start::up_options,
 };
 
 /// A plan, for programs.
@@ -29,12 +30,8 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Outcome {
     let project = &loaded.project;
     let engine = context.connect().await?;
     let options = UpOptions {
-        workers: args.workers.or(project.stackrun.workers).unwrap_or(1),
-        wait_timeout: None,
-        keep_going: false,
-        keep_failed: false,
         remove_orphans: args.remove_orphans,
-        known_services: loaded.known_services.clone(),
+        ..up_options(&loaded, args.workers, &args.images)
     };
     let plan = Session::plan(&*engine, project, &session_of(project), &options)
         .await

@@ -18,11 +18,12 @@ use crate::{
 use super::{
     Outcome,
     args::RunArgs,
+    attended::Attended,
     command::{Command, Output},
     context::Context,
     exit_code,
     failure::Failure,
-    start::{Shown, Start, refuse_unmanaged, up_options},
+    start::{self, Shown, bring_up, refuse_unmanaged, start_options},
 };
 
 pub(super) async fn run(context: &Context, args: RunArgs) -> Outcome {
@@ -30,21 +31,22 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Outcome {
     let loaded = context.load(&[])?;
     let project = &loaded.project;
     let shown = Shown::new(context, project, &args.start)?;
-    let options = up_options(&loaded, &args.start);
-    let start = Start::open(context, project, unique_name(&project.name), &args.start).await?;
-    let up = start.up(project, &options, &shown).await;
+    let options = start_options(&loaded, &args.start);
+    let name = unique_name(&project.name);
+    let attended = start::open(context, project, name, &args.start).await?;
+    let up = bring_up(&attended, project, &options, &shown).await;
     let failed = up.is_err();
     let result = match up {
-        Ok(stack) => commands(&start, &stack, &args, &shown).await,
-        Err(error) => Err(Failure::up(error, start.signals.first())),
+        Ok(stack) => commands(&attended, &stack, &args, &shown).await,
+        Err(error) => Err(Failure::up(error, attended.signals.first())),
     };
     // A failed `up` has cleaned up after itself, or was told to leave things be.
     let result = if failed {
         result
     } else {
-        take_down(context, &start, result).await
+        take_down(context, &attended, result).await
     };
-    start.finish().await;
+    attended.finish(args.start.timings).await;
     result
 }
 
@@ -57,8 +59,8 @@ fn unique_name(project: &SessionName) -> SessionName {
         .expect("a legal name and hexadecimal digits make a legal name")
 }
 
-async fn take_down(context: &Context, start: &Start, result: Outcome) -> Outcome {
-    let teardown = start
+async fn take_down(context: &Context, attended: &Attended, result: Outcome) -> Outcome {
+    let teardown = attended
         .session
         .down(Volumes::Remove, "the command has ended")
         .await;
@@ -82,20 +84,20 @@ async fn take_down(context: &Context, start: &Start, result: Outcome) -> Outcome
 
 /// Runs the command, once or once a worker. The first code that is not 0 counts, in
 /// the order of the workers.
-async fn commands(start: &Start, stack: &Stack, args: &RunArgs, shown: &Shown) -> Outcome {
-    start
+async fn commands(attended: &Attended, stack: &Stack, args: &RunArgs, shown: &Shown) -> Outcome {
+    attended
         .session
         .logs()
         .show(|replica| shown.includes(replica))
         .await;
-    let state = start.session.state_file();
+    let state = attended.session.state_file();
     if !args.each {
         let command = Command {
             words: args.command.clone(),
             variables: all_workers(stack, &state),
             output: Output::Inherited,
         };
-        return one(start, None, command).await;
+        return one(attended, command).await;
     }
     let mut running = JoinSet::new();
     for worker in &stack.workers {
@@ -104,14 +106,14 @@ async fn commands(start: &Start, stack: &Stack, args: &RunArgs, shown: &Shown) -
             variables: one_worker(stack, worker, &state),
             output: Output::Prefixed(worker.worker.to_string()),
         };
-        start.sink().emit(
+        attended.sink.emit(
             Some(worker.worker),
             None,
             EventKind::CommandStarted {
                 command: command.words.clone(),
             },
         );
-        let signals = start.signals.clone();
+        let signals = attended.signals.clone();
         let id = worker.worker;
         running.spawn(async move { (id, command.run(signals).await) });
     }
@@ -122,7 +124,7 @@ async fn commands(start: &Start, stack: &Stack, args: &RunArgs, shown: &Shown) -
         match result {
             Ok(status) => {
                 let code = code_of(status);
-                finished(start, Some(worker), code);
+                finished(attended, Some(worker), code);
                 codes.push((worker, code));
             }
             Err(error) => failure = Some(not_started(&args.command, &error)),
@@ -139,29 +141,25 @@ async fn commands(start: &Start, stack: &Stack, args: &RunArgs, shown: &Shown) -
     Ok(first.unwrap_or(exit_code::SUCCESS))
 }
 
-async fn one(start: &Start, worker: Option<WorkerId>, command: Command) -> Outcome {
+async fn one(attended: &Attended, command: Command) -> Outcome {
     let words = command.words.clone();
-    start.sink().emit(
-        worker,
-        None,
-        EventKind::CommandStarted {
-            command: words.clone(),
-        },
-    );
+    attended.sink.session(EventKind::CommandStarted {
+        command: words.clone(),
+    });
     let status = command
-        .run(start.signals.clone())
+        .run(attended.signals.clone())
         .await
         .map_err(|error| not_started(&words, &error))?;
     let code = code_of(status);
-    finished(start, worker, code);
+    finished(attended, None, code);
     Ok(code)
 }
 
-fn finished(start: &Start, worker: Option<WorkerId>, code: u8) {
+fn finished(attended: &Attended, worker: Option<WorkerId>, code: u8) {
     let kind = EventKind::CommandFinished {
         exit_code: i32::from(code),
     };
-    start.sink().emit(worker, None, kind);
+    attended.sink.emit(worker, None, kind);
 }
 
 /// As a shell does it: 127 for a command that is not there, 126 for one that cannot

@@ -40,9 +40,8 @@ impl Signals {
                     _ = hangup.recv() => kinds[2].as_raw_value(),
                 };
                 let number = u8::try_from(number).unwrap_or_default();
-                let was = shutdown_level(&sender);
                 sender.send_modify(|received| received.push(number));
-                if was >= 2 {
+                if sender.borrow().len() > 2 {
                     leave(number);
                 }
                 trigger.raise();
@@ -72,10 +71,6 @@ impl Signals {
     pub(super) async fn any(&self) {
         self.shutdown.reached(Urgency::Graceful).await;
     }
-}
-
-fn shutdown_level(sender: &watch::Sender<Vec<u8>>) -> usize {
-    sender.borrow().len()
 }
 
 #[expect(clippy::exit, reason = "the third signal asks for exactly that")]

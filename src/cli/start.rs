@@ -1,102 +1,57 @@
-//! What `up` and `run` have in common: a session with its reporter and its signals.
+//! What `up` and `run` have in common.
 
-use std::{collections::BTreeMap, io::IsTerminal as _};
-
-use tokio::task::JoinHandle;
+use std::collections::BTreeMap;
 
 use crate::{
     compose::Loaded,
-    event::{EventSink, reports},
     plan::Replica,
-    report::{Mode, Recording, Reporter, Settings},
-    session::{Session, Stack, UpError, UpOptions, address},
-    spec::{Project, ServiceName, SessionName},
+    session::{Stack, UpError, UpOptions, address},
+    spec::{Project, PullPolicy, ServiceName, SessionName},
 };
 
 use super::{
-    args::StartArgs, context::Context, exit_code, failure::Failure, print, signals::Signals,
+    args::{ImageArgs, StartArgs},
+    attended::Attended,
+    context::Context,
+    exit_code,
+    failure::Failure,
+    signals::Signals,
     table::table,
 };
 
-/// A session at work.
-pub(super) struct Start {
-    pub(super) session: Session,
-    pub(super) signals: Signals,
-    sink: EventSink,
-    reporter: JoinHandle<Recording>,
-    timings: bool,
+/// Connects, and begins to listen and to report.
+pub(super) async fn open(
+    context: &Context,
+    project: &Project,
+    name: SessionName,
+    args: &StartArgs,
+) -> Result<Attended, Failure> {
+    let engine = context.connect().await?;
+    let session = (name, project.directory.as_path());
+    Attended::open(
+        context,
+        engine,
+        Signals::listen(),
+        session,
+        args.events.clone(),
+    )
+    .await
 }
 
-impl Start {
-    /// Connects, and begins to listen and to report.
-    pub(super) async fn open(
-        context: &Context,
-        project: &Project,
-        name: SessionName,
-        args: &StartArgs,
-    ) -> Result<Self, Failure> {
-        let engine = context.connect().await?;
-        let signals = Signals::listen();
-        let (sink, events, lines) = reports();
-        let settings = Settings {
-            mode: mode(context),
-            color_stdout: context.color_stdout(),
-            color_stderr: context.color_stderr(),
-            events_file: args.events.clone(),
-            verbosity: context.verbose,
-        };
-        let reporter = Reporter::new(settings).map_err(|error| {
-            Failure::usage(format!("the file of `--events` cannot be written: {error}"))
-        })?;
-        let reporter = tokio::spawn(reporter.run(events, lines));
-        let shutdown = signals.shutdown.clone();
-        let session = Session::open(engine, name, &project.directory, sink.clone(), shutdown)
-            .await
-            .map_err(|error| Failure::engine(&error))?;
-        Ok(Self {
-            session,
-            signals,
-            sink,
-            reporter,
-            timings: args.timings,
-        })
-    }
-
-    /// Brings the session up.
-    pub(super) async fn up(
-        &self,
-        project: &Project,
-        options: &UpOptions,
-        shown: &Shown,
-    ) -> Result<Stack, UpError> {
-        let shown = shown.clone();
-        self.session
-            .logs()
-            .show_from_start(move |replica| shown.includes(replica));
-        self.session.up(project, options).await
-    }
-
-    pub(super) fn sink(&self) -> &EventSink {
-        &self.sink
-    }
-
-    /// Ends the report, and shows where the time went if that was asked for.
-    pub(super) async fn finish(self) {
-        let Self {
-            session,
-            sink,
-            reporter,
-            timings,
-            signals,
-        } = self;
-        drop((session, sink, signals));
-        let Ok(recording) = reporter.await else {
-            return;
-        };
-        if timings {
-            print(&recording.timings().to_string());
-        }
-    }
+/// Brings the session up, showing the lines of the services that are to be seen from the
+/// start.
+pub(super) async fn bring_up(
+    attended: &Attended,
+    project: &Project,
+    options: &UpOptions,
+    shown: &Shown,
+) -> Result<Stack, UpError> {
+    let shown = shown.clone();
+    attended
+        .session
+        .logs()
+        .show_from_start(move |replica| shown.includes(replica));
+    attended.session.up(project, options).await
 }
 
 /// Which services' lines are shown as they come.
@@ -145,18 +100,27 @@ pub(super) fn known_service(project: &Project, name: &str) -> Result<ServiceName
     })
 }
 
-/// The options of `up` and `run`, from the command line and the file.
-pub(super) fn up_options(loaded: &Loaded, args: &StartArgs) -> UpOptions {
+/// What `up`, `run` and `plan` have in common, from the command line and the file.
+pub(super) fn up_options(loaded: &Loaded, workers: Option<u32>, images: &ImageArgs) -> UpOptions {
+    let workers = workers.or(loaded.project.stackrun.workers);
     UpOptions {
-        workers: args
-            .workers
-            .or(loaded.project.stackrun.workers)
-            .unwrap_or(1),
-        wait_timeout: args.wait_timeout,
+        workers: workers.unwrap_or(1),
+        wait_timeout: None,
+        pull: images.pull.map(PullPolicy::from),
+        build: images.build(),
         keep_going: false,
-        keep_failed: args.keep_failed,
+        keep_failed: false,
         remove_orphans: false,
         known_services: loaded.known_services.clone(),
+    }
+}
+
+/// The same for `up` and `run` alone.
+pub(super) fn start_options(loaded: &Loaded, args: &StartArgs) -> UpOptions {
+    UpOptions {
+        wait_timeout: args.wait_timeout,
+        keep_failed: args.keep_failed,
+        ..up_options(loaded, args.workers, &args.images)
     }
 }
 
@@ -206,20 +170,6 @@ pub(super) fn address_table(stack: &Stack) -> String {
         .chain(services.iter().copied())
         .collect();
     table(&headings, &rows)
-}
-
-pub(super) fn mode(context: &Context) -> Mode {
-    let dumb = context
-        .environment
-        .get("TERM")
-        .is_some_and(|term| term == "dumb");
-    if context.quiet {
-        Mode::Quiet
-    } else if std::io::stderr().is_terminal() && !dumb {
-        Mode::Tree
-    } else {
-        Mode::Plain
-    }
 }
 
 /// The code for a command that a signal has ended, or the one that it would have had.

@@ -1,18 +1,16 @@
 //! `stackrun up`
 
-use crate::{
-    session::{Stack, UpOptions},
-    spec::Observed,
-};
+use crate::session::{Stack, UpOptions};
 
 use super::{
     Outcome,
     args::{Format, UpArgs},
+    attended::Attended,
     context::{Context, session_of},
     exit_code,
     failure::Failure,
     print, print_json,
-    start::{Shown, Start, address_table, code_after, refuse_unmanaged, up_options},
+    start::{self, Shown, address_table, bring_up, code_after, refuse_unmanaged, start_options},
 };
 
 pub(super) async fn up(context: &Context, args: UpArgs) -> Outcome {
@@ -23,27 +21,22 @@ pub(super) async fn up(context: &Context, args: UpArgs) -> Outcome {
     let options = UpOptions {
         keep_going: args.keep_going,
         remove_orphans: args.remove_orphans,
-        ..up_options(&loaded, &args.start)
+        ..start_options(&loaded, &args.start)
     };
-    let start = Start::open(context, project, session_of(project), &args.start).await?;
-    let before = start
-        .session
-        .observe()
-        .await
-        .map_err(|error| Failure::engine(&error))?;
-    let result = match start.up(project, &options, &shown).await {
+    let attended = start::open(context, project, session_of(project), &args.start).await?;
+    let result = match bring_up(&attended, project, &options, &shown).await {
         Ok(stack) => {
-            start.sink().shown().await;
+            attended.sink.shown().await;
             show(args.format, &stack);
             if args.detach {
                 Ok(exit_code::SUCCESS)
             } else {
-                foreground(&start, &before).await
+                foreground(&attended).await
             }
         }
-        Err(error) => Err(Failure::up(error, start.signals.first())),
+        Err(error) => Err(Failure::up(error, attended.signals.first())),
     };
-    start.finish().await;
+    attended.finish(args.start.timings).await;
     result
 }
 
@@ -56,15 +49,15 @@ fn show(format: Format, stack: &Stack) {
 
 /// Shows the logs until a signal comes or nothing runs any more, then takes everything
 /// down.
-async fn foreground(start: &Start, before: &Observed) -> Outcome {
-    let session = &start.session;
+async fn foreground(attended: &Attended) -> Outcome {
+    let session = &attended.session;
     session
         .follow_existing()
         .await
         .map_err(|error| Failure::engine(&error))?;
     let monitor = async {
         tokio::select! {
-            () = start.signals.any() => Ok("interrupted"),
+            () = attended.signals.any() => Ok("interrupted"),
             ended = session.ended() => ended.map(|()| "all services have ended"),
         }
     };
@@ -77,11 +70,11 @@ async fn foreground(start: &Start, before: &Observed) -> Outcome {
         } => unreachable!("showing goes on for ever"),
     };
     let teardown = session
-        .down_to(before, reason.as_ref().unwrap_or(&"the engine is gone"))
+        .undo(reason.as_ref().unwrap_or(&"the engine is gone"))
         .await;
     reason.map_err(|error| Failure::engine(&error))?;
     if teardown.left.is_empty() {
-        Ok(code_after(&start.signals, exit_code::SUCCESS))
+        Ok(code_after(&attended.signals, exit_code::SUCCESS))
     } else {
         Err(Failure::teardown(&teardown))
     }

@@ -1,12 +1,15 @@
 //! `x-stackrun`, at the top level of a file and in services.
 
+use std::path::{Path, PathBuf};
+
 use indexmap::IndexMap;
 use ipnet::Ipv4Net;
 
 use super::{
     diagnostic::Problem,
-    node::{Map, Node, Value},
+    node::{Entry, Map, Node, Value},
     quantity, shell,
+    source::join,
 };
 use crate::spec::{AddressRef, Expect, Extension, Probe, Ready, ServiceName, SubnetPool};
 
@@ -28,10 +31,11 @@ pub(super) struct Services<'a> {
 pub(super) fn top_level(
     node: &Node,
     services: &Services<'_>,
+    directory: &Path,
     warnings: &mut Vec<Problem>,
 ) -> Result<Extension, Problem> {
     let map = mapping(node, KEY)?;
-    known_keys(map, KEY, &["workers", "env", "subnets"])?;
+    known_keys(map, KEY, &["workers", "env", "subnets", "images"])?;
     let workers = map.get("workers").map(workers).transpose()?;
     let subnets = map.get("subnets").map(subnets).transpose()?;
     let mut env = IndexMap::new();
@@ -47,11 +51,28 @@ pub(super) fn top_level(
             }
         }
     }
+    let images = map.get("images").map(|node| images(node, directory));
     Ok(Extension {
         workers,
         env,
         subnets,
+        images: images.transpose()?.unwrap_or_default(),
     })
+}
+
+/// Archives by the names of the images in them; relative ones start in `directory`.
+fn images(node: &Node, directory: &Path) -> Result<IndexMap<String, PathBuf>, Problem> {
+    let archive = |(name, entry): (&str, &Entry)| match entry.node.as_str() {
+        Some(path) if !path.is_empty() => Ok((name.to_owned(), join(directory, path))),
+        _ => {
+            let message = format!("the archive of image `{name}` must be a path");
+            Err(Problem::error(entry.node.span, message))
+        }
+    };
+    mapping(node, "x-stackrun.images")?
+        .iter()
+        .map(archive)
+        .collect()
 }
 
 /// Reads the extension of a service.

@@ -57,7 +57,7 @@ pub(super) fn project(
         disabled: disabled.to_vec(),
     };
     let stackrun = match tree.get(extension::KEY) {
-        Some(node) => extension::top_level(node, &others, warnings)?,
+        Some(node) => extension::top_level(node, &others, &setting.directory, warnings)?,
         None => Extension::default(),
     };
     Ok(Project {

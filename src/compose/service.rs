@@ -34,7 +34,7 @@ pub(super) fn service(
         build: node
             .get("build")
             .map(|node| build::build(node, around, warnings)),
-        pull_policy: text(node, "pull_policy").map(|policy| pull_policy(&policy)),
+        pull_policy: pull_policy(node),
         platform: text(node, "platform"),
 
         command: words(node, "command"),
@@ -197,15 +197,22 @@ fn duration(node: &Node, key: &str) -> Option<Duration> {
     quantity::parse_duration(node.get_str(key)?).map(quantity::to_duration)
 }
 
-fn pull_policy(policy: &str) -> PullPolicy {
-    match policy {
+fn pull_policy(node: &Node) -> Option<PullPolicy> {
+    let every = |period: &str| {
+        let period = quantity::parse_duration(period).map(quantity::to_duration);
+        period.map_or(PullPolicy::Always, PullPolicy::Every)
+    };
+    Some(match node.get_str("pull_policy")? {
         "never" => PullPolicy::Never,
         "build" => PullPolicy::Build,
         "missing" | "if_not_present" => PullPolicy::Missing,
-        // The periodic ones pull when the image is older than the period; pulling each
-        // time is never older.
-        _ => PullPolicy::Always,
-    }
+        "daily" => every("1d"),
+        "weekly" => every("1w"),
+        "refresh" => every(node.get_str("pull_refresh_after").unwrap_or_default()),
+        policy => policy
+            .strip_prefix("every_")
+            .map_or(PullPolicy::Always, every),
+    })
 }
 
 fn replicas(node: &Node) -> u32 {

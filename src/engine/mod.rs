@@ -55,6 +55,12 @@ pub trait Engine: Send + Sync {
         platform: Option<&str>,
     ) -> BoxStream<'_, Result<PullProgress>>;
 
+    /// Builds an image.
+    async fn build(&self, spec: &crate::spec::BuildSpec) -> BoxStream<'_, Result<BuildProgress>>;
+
+    /// Loads archive.
+    async fn load_image(&self, archive: &std::path::Path) -> Result<Vec<String>>;
+
     /// Creates a network.
     async fn create_network(&self, spec: &NetworkSpec) -> Result<()>;
 
@@ -187,6 +193,11 @@ pub struct Image {
     pub exposed_ports: Vec<u16>,
     /// Size of all layers, in bytes.
     pub size: u64,
+    /// When it was built, where it tells.
+    pub created: Option<Timestamp>,
+    /// When it was pulled, built or loaded here under its latest name, where the engine
+    /// tells.
+    pub tagged: Option<Timestamp>,
 }
 
 /// One step of a pull.
@@ -198,6 +209,13 @@ pub struct PullProgress {
     pub status: String,
     /// Bytes done and total, where known.
     pub bytes: Option<(u64, u64)>,
+}
+
+/// One step of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildProgress {
+    /// words
+    pub status: String,
 }
 
 /// Standard output or standard error.

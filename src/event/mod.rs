@@ -62,21 +62,25 @@ pub enum EventKind {
         /// In words.
         message: String,
     },
-    /// Progress of a pull.
-    ImagePulling {
+    /// Progress of a pull or a build.
+    ImageProgress {
         /// The image.
         image: String,
+        /// What is done: `pull image` or `build image`.
+        action: String,
         /// The engine's words.
         status: String,
-        /// Bytes done, over all layers.
+        /// Bytes done, over all layers; 0 where nobody counts.
         done: u64,
-        /// Bytes known to be needed, over all layers.
+        /// Bytes known to be needed, over all layers; 0 where nobody counts.
         total: u64,
     },
     /// An image is there.
-    ImagePulled {
+    ImageReady {
         /// The image.
         image: String,
+        /// What was done: `pull image`, `build image` or `load image`.
+        action: String,
         /// How long it took.
         took_ms: f64,
     },

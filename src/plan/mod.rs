@@ -10,6 +10,7 @@
 
 mod container;
 mod down;
+mod image;
 mod naming;
 mod order;
 mod readiness;
@@ -19,7 +20,7 @@ mod up;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -27,18 +28,20 @@ use serde::Serialize;
 use crate::{
     engine::{Capabilities, Image},
     spec::{
-        ContainerSpec, NetworkSpec, Observed, Project, ServiceName, SessionName, VolumeSpec,
-        WorkerId,
+        BuildSpec, ContainerSpec, NetworkSpec, Observed, Project, ServiceName, SessionName,
+        VolumeSpec, WorkerId,
     },
+    text,
 };
 
 pub use container::Shared;
 pub use down::{Volumes, down, replica_of};
+pub use image::{ImageOptions, Images, image_names, images};
 pub use naming::Naming;
 pub use order::{Cycle, start_order};
 pub use readiness::{Readiness, Wait};
 pub use subnet::{PoolExhausted, SubnetAllocator};
-pub use up::{pulls, up};
+pub use up::up;
 
 /// What is wanted: so many copies of a project.
 #[derive(Debug, Clone)]
@@ -49,6 +52,8 @@ pub struct Request<'a> {
     pub session: &'a SessionName,
     /// How many copies.
     pub workers: u32,
+    /// How images are come by.
+    pub images: ImageOptions,
     /// Remove containers of services that the project no longer has.
     pub remove_orphans: bool,
     /// Every service of the project file, wanted now or not: what is not among them
@@ -118,6 +123,24 @@ pub enum Action {
         reference: String,
         /// `os/arch[/variant]`, if the file asks for one.
         platform: Option<String>,
+        /// The services that run from it.
+        services: Vec<ServiceName>,
+    },
+    /// Build an image, once for all workers.
+    BuildImage {
+        /// Its name, and how it is built.
+        spec: Box<BuildSpec>,
+        /// The services that run from it.
+        services: Vec<ServiceName>,
+    },
+    /// Load an image from an archive.
+    LoadImage {
+        /// Its name.
+        reference: String,
+        /// The archive.
+        archive: PathBuf,
+        /// The services that run from it.
+        services: Vec<ServiceName>,
     },
     /// Create a network.
     CreateNetwork {
@@ -227,6 +250,22 @@ pub enum PlanError {
         /// For whom.
         service: ServiceName,
     },
+    /// An image is not there, and must not be fetched or built.
+    #[error("image `{image}` of {} is not there, and {why}", text::list(.services))]
+    ImageMissing {
+        /// The image.
+        image: String,
+        /// The services that run from it.
+        services: Vec<ServiceName>,
+        /// What keeps stackrun from getting it.
+        why: &'static str,
+    },
+    /// Images are built from each other in a circle.
+    #[error("the images {} are built from each other", text::list(.images))]
+    BuildCycle {
+        /// The images.
+        images: Vec<String>,
+    },
     /// A probe needs a port, and the service has none.
     #[error("`x-stackrun.ready` of `{service}` names no port, and the service publishes none")]
     ProbeWithoutPort {
@@ -239,7 +278,7 @@ impl Action {
     /// The worker that the action is for; none for what all workers share.
     pub fn worker(&self) -> Option<WorkerId> {
         match self {
-            Self::PullImage { .. } => None,
+            Self::PullImage { .. } | Self::BuildImage { .. } | Self::LoadImage { .. } => None,
             Self::CreateNetwork { worker, .. }
             | Self::CreateVolume { worker, .. }
             | Self::RemoveNetwork { worker, .. }
@@ -260,10 +299,38 @@ impl Action {
         }
     }
 
+    /// The image that the action is about, and the services that run from it.
+    pub fn image(&self) -> Option<(&str, &[ServiceName])> {
+        match self {
+            Self::PullImage { services, .. }
+            | Self::BuildImage { services, .. }
+            | Self::LoadImage { services, .. } => Some((self.target(), services)),
+            _ => None,
+        }
+    }
+
+    /// The name of what the action is about, on the engine.
+    pub fn target(&self) -> &str {
+        match self {
+            Self::PullImage { reference, .. } | Self::LoadImage { reference, .. } => reference,
+            Self::BuildImage { spec, .. } => &spec.image,
+            Self::CreateNetwork { spec, .. } => &spec.name,
+            Self::CreateVolume { spec, .. } => &spec.name,
+            Self::CreateContainer { spec, .. } => &spec.name,
+            Self::StartContainer { container, .. }
+            | Self::AwaitContainer { container, .. }
+            | Self::StopContainer { container, .. }
+            | Self::RemoveContainer { container, .. } => container,
+            Self::RemoveNetwork { name, .. } | Self::RemoveVolume { name, .. } => name,
+        }
+    }
+
     /// The action as two words: `create container`.
     pub fn verb(&self) -> &'static str {
         match self {
             Self::PullImage { .. } => "pull image",
+            Self::BuildImage { .. } => "build image",
+            Self::LoadImage { .. } => "load image",
             Self::CreateNetwork { .. } => "create network",
             Self::CreateVolume { .. } => "create volume",
             Self::CreateContainer { .. } => "create container",
@@ -289,6 +356,27 @@ impl Plan {
         self.nodes.len() - 1
     }
 
+    /// This plan and another one, which need nothing of each other.
+    #[must_use]
+    pub fn then(mut self, other: Self) -> Self {
+        self.subnets = other.subnets.clone();
+        self.append(other);
+        self
+    }
+
+    fn append(&mut self, other: Self) {
+        let offset = self.nodes.len();
+        let nodes = other.nodes.into_iter().map(|mut node| {
+            for need in &mut node.needs {
+                need.node += offset;
+            }
+            node
+        });
+        self.nodes.extend(nodes);
+        self.kept.extend(other.kept);
+        self.warnings.extend(other.warnings);
+    }
+
     /// Whether anything would be created, started, stopped or removed. Waiting alone
     /// changes nothing.
     pub fn changes_anything(&self) -> bool {
@@ -312,7 +400,12 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = self.verb();
         match self {
-            Self::PullImage { reference, .. } => write!(f, "{verb} {reference}"),
+            Self::PullImage { .. } | Self::BuildImage { .. } => {
+                write!(f, "{verb} {}", self.target())
+            }
+            Self::LoadImage {
+                reference, archive, ..
+            } => write!(f, "{verb} {reference} from {}", archive.display()),
             Self::CreateNetwork { worker, spec } => {
                 write!(f, "{worker} {verb} {} {}", spec.name, spec.subnet)
             }

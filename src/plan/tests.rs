@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use insta::assert_snapshot;
+use jiff::Timestamp;
 
 use super::*;
 use crate::{
@@ -31,7 +32,7 @@ services:
 volumes: { data: {} }
 ";
 
-fn project(text: &str) -> Project {
+pub(super) fn project(text: &str) -> Project {
     let source = Memory::new().with("/project/compose.yaml", text);
     let options = LoadOptions {
         files: vec![PathBuf::from("compose.yaml")],
@@ -41,12 +42,14 @@ fn project(text: &str) -> Project {
     load_from(&source, &options).unwrap().project
 }
 
-fn image() -> Image {
+pub(super) fn image() -> Image {
     Image {
         id: "sha256:1".to_owned(),
         healthcheck: None,
         exposed_ports: Vec::new(),
         size: 0,
+        created: None,
+        tagged: None,
     }
 }
 
@@ -66,6 +69,13 @@ fn plan_in(project: &Project, workers: u32, world: &World) -> Plan {
     try_plan(project, workers, world).unwrap()
 }
 
+/// No word about images on the command line.
+pub(super) const BY_THE_FILE: ImageOptions = ImageOptions {
+    pull: None,
+    build: None,
+    now: Timestamp::UNIX_EPOCH,
+};
+
 fn try_plan(project: &Project, workers: u32, world: &World) -> Result<Plan, PlanError> {
     let session: SessionName = project.name.clone();
     let known: Vec<ServiceName> = project.services.keys().cloned().collect();
@@ -73,6 +83,7 @@ fn try_plan(project: &Project, workers: u32, world: &World) -> Result<Plan, Plan
         project,
         session: &session,
         workers,
+        images: BY_THE_FILE,
         remove_orphans: false,
         known_services: &known,
     };
@@ -278,26 +289,6 @@ fn a_health_check_is_left_to_an_engine_that_can_look_often() {
     );
     // Engines ignore the start interval without a start period.
     assert_eq!(check.start_period, Some(std::time::Duration::from_secs(90)));
-}
-
-#[test]
-fn missing_images_are_pulled_once_for_all_workers() {
-    let project = project(SAMPLE);
-    let plan = plan_in(&project, 4, &World::default());
-    let pulls: Vec<_> = plan
-        .nodes
-        .iter()
-        .filter(|node| matches!(node.action, Action::PullImage { .. }))
-        .map(|node| node.action.to_string())
-        .collect();
-    assert_eq!(
-        pulls,
-        [
-            "pull image backend",
-            "pull image frontend",
-            "pull image gateway"
-        ]
-    );
 }
 
 #[test]

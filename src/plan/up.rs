@@ -7,9 +7,8 @@ use std::{
 
 use crate::{
     spec::{
-        Condition, ContainerSpec, Network, NetworkSpec, Observed, ObservedContainer, Project,
-        PullPolicy, Service, ServiceName, Status, Volume, VolumeSpec, WorkerId, label,
-        observed::Labelled,
+        Condition, ContainerSpec, Network, NetworkSpec, Observed, ObservedContainer, Service,
+        ServiceName, Status, Volume, VolumeSpec, WorkerId, label, observed::Labelled,
     },
     text,
 };
@@ -27,8 +26,8 @@ use super::{
 /// what depends on it, leaves alone what is as it should be, removes workers that are
 /// too many.
 ///
-/// Images come first: while one is missing, the rest is planned without knowing what
-/// the image declares, so the caller pulls, looks again and plans again.
+/// Images come first: see [`images`](super::images). While one is missing, the rest is
+/// planned without knowing what the image declares.
 pub fn up(request: &Request<'_>, world: &World) -> Result<Plan, PlanError> {
     let pool = request.project.stackrun.subnets.unwrap_or_default();
     let salt = request.session.as_str();
@@ -50,32 +49,12 @@ pub fn up(request: &Request<'_>, world: &World) -> Result<Plan, PlanError> {
         .iter()
         .map(ToString::to_string)
         .collect();
-    let missing = up.missing_images();
-    up.append(pulls(request.project, &missing));
     up.remove_surplus();
     for worker in WorkerId::first(request.workers) {
         up.worker(worker)?;
     }
     up.mark_tolerated();
     Ok(up.plan)
-}
-
-/// Plans to pull images, each once for all workers.
-pub fn pulls(project: &Project, images: &[String]) -> Plan {
-    let mut plan = Plan::default();
-    for image in images {
-        let user = project
-            .services
-            .values()
-            .find(|service| service.image == *image);
-        let platform = user.and_then(|service| service.platform.clone());
-        let action = Action::PullImage {
-            reference: image.clone(),
-            platform,
-        };
-        plan.add(action, Vec::new(), "not found");
-    }
-    plan
 }
 
 struct Up<'a> {
@@ -94,20 +73,6 @@ struct Milestones {
 }
 
 impl Up<'_> {
-    fn missing_images(&self) -> Vec<String> {
-        let missing = |service: &&&Service| {
-            let never = service.pull_policy == Some(PullPolicy::Never);
-            !never && !self.world.images.contains_key(&service.image)
-        };
-        let images: BTreeSet<_> = self
-            .order
-            .iter()
-            .filter(missing)
-            .map(|s| &s.image)
-            .collect();
-        images.into_iter().cloned().collect()
-    }
-
     /// Workers beyond the number that is wanted go, with their volumes: nobody could
     /// reach these any more. Orphans go where that is asked for.
     fn remove_surplus(&mut self) {
@@ -135,7 +100,7 @@ impl Up<'_> {
                 .collect(),
         };
         let cause = format!("only {} wanted", text::count(wanted as usize, "worker"));
-        self.append(down(&surplus, Volumes::Remove, &cause));
+        self.plan.append(down(&surplus, Volumes::Remove, &cause));
 
         let known = self.request.known_services;
         let is_orphan = |container: &&ObservedContainer| {
@@ -158,7 +123,8 @@ impl Up<'_> {
                 containers: orphans,
                 ..Observed::default()
             };
-            self.append(down(&surplus, Volumes::Keep, "not in the project any more"));
+            self.plan
+                .append(down(&surplus, Volumes::Keep, "not in the project any more"));
         } else {
             let names: BTreeSet<_> = orphans.iter().filter_map(Labelled::service).collect();
             self.plan.warnings.push(format!(
@@ -167,18 +133,6 @@ impl Up<'_> {
                 text::list(names)
             ));
         }
-    }
-
-    fn append(&mut self, other: Plan) {
-        let offset = self.plan.nodes.len();
-        self.plan
-            .nodes
-            .extend(other.nodes.into_iter().map(|mut node| {
-                for need in &mut node.needs {
-                    need.node += offset;
-                }
-                node
-            }));
     }
 
     fn worker(&mut self, worker: WorkerId) -> Result<(), PlanError> {
@@ -549,7 +503,7 @@ enum Verdict {
     Create(Option<Box<ObservedContainer>>, String),
 }
 
-fn must(node: NodeId) -> Need {
+pub(super) fn must(node: NodeId) -> Need {
     Need {
         node,
         optional: false,

@@ -39,16 +39,24 @@ fn describe(kind: &EventKind, verbosity: u8) -> Option<String> {
             text::count(services.len(), "service")
         ),
         EventKind::Warning { message } => format!("warning: {message}"),
-        EventKind::ImagePulled { image, took_ms } => {
-            format!("pulled {image} in {}", millis(*took_ms))
-        }
+        EventKind::ImageProgress {
+            image,
+            action,
+            status,
+            ..
+        } if verbosity > 0 => format!("{action} {image}: {status}"),
+        EventKind::ImageReady {
+            image,
+            action,
+            took_ms,
+        } => format!("{action} {image} took {}", millis(*took_ms)),
         EventKind::StepFinished {
             action,
             target,
             took_ms,
             error: None,
             ..
-        } if verbosity > 0 => {
+        } if verbosity > 0 && !action.ends_with("image") => {
             format!("{action} {target} took {}", millis(*took_ms))
         }
         EventKind::ContainerStarted { took_ms, .. } => format!("started in {}", millis(*took_ms)),

@@ -14,8 +14,17 @@ use crate::{
 pub(super) struct State {
     pub(super) session: String,
     pub(super) workers: BTreeMap<WorkerId, IndexMap<ServiceName, Row>>,
-    /// Pulls under way: bytes done and total, by image.
-    pub(super) pulls: BTreeMap<String, (u64, u64)>,
+    /// Images that are being pulled, built or loaded.
+    pub(super) images: BTreeMap<String, Progress>,
+}
+
+/// How far an image is.
+#[derive(Debug, Clone)]
+pub(super) struct Progress {
+    pub(super) action: String,
+    pub(super) status: String,
+    pub(super) done: u64,
+    pub(super) total: u64,
 }
 
 /// One service of one worker.
@@ -64,13 +73,23 @@ impl State {
                     }
                 }
             }
-            EventKind::ImagePulling {
-                image, done, total, ..
+            EventKind::ImageProgress {
+                image,
+                action,
+                status,
+                done,
+                total,
             } => {
-                self.pulls.insert(image.clone(), (*done, *total));
+                let progress = Progress {
+                    action: action.clone(),
+                    status: status.clone(),
+                    done: *done,
+                    total: *total,
+                };
+                self.images.insert(image.clone(), progress);
             }
-            EventKind::ImagePulled { image, .. } => {
-                self.pulls.remove(image);
+            EventKind::ImageReady { image, .. } => {
+                self.images.remove(image);
             }
             kind => {
                 if let (Some(worker), Some(service)) = (event.worker, &event.service) {

@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     line::plain_text,
-    state::{Phase, Row, State},
+    state::{Phase, Progress, Row, State},
 };
 
 /// What is drawn on.
@@ -37,7 +37,7 @@ const SPINNER_MS: f64 = 100.0;
 pub(super) fn render(state: &State, canvas: Canvas) -> Vec<String> {
     let room = canvas.rows.saturating_sub(2);
     let services = state.rows().count();
-    let mut lines: Vec<Line> = pulls(state);
+    let mut lines: Vec<Line> = images(state);
     if lines.len() + services <= room {
         lines.extend(by_service(state, canvas));
     } else if lines.len() + state.workers.len() <= room {
@@ -96,15 +96,22 @@ fn fitting(text: &str, room: &mut usize) -> String {
     piece
 }
 
-fn pulls(state: &State) -> Vec<Line> {
-    let pull = |(image, (done, total)): (&String, &(u64, u64))| {
-        let progress = match total {
-            0 => String::new(),
+fn images(state: &State) -> Vec<Line> {
+    let image = |(image, progress): (&String, &Progress)| {
+        let Progress {
+            action,
+            status,
+            done,
+            total,
+        } = progress;
+        let words = plain_text(status.lines().next().unwrap_or_default().as_bytes());
+        let how_far = match total {
+            0 => words,
             total => format!("{} of {}", text::bytes(*done), text::bytes(*total)),
         };
-        Line::default().plain(format!("pulling {image}  {progress}"))
+        Line::default().plain(format!("{action} {image}  {how_far}"))
     };
-    state.pulls.iter().map(pull).collect()
+    state.images.iter().map(image).collect()
 }
 
 fn by_service(state: &State, canvas: Canvas) -> Vec<Line> {

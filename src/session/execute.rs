@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -18,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    Session,
+    Session, UpOptions,
     failure::{StepError, StepFailure},
     perform::Performer,
     shutdown::Urgency,
@@ -28,7 +27,7 @@ use super::{
 const LAST_LINES: usize = 10;
 
 /// What to do when a step fails, and when to give up.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
     /// Workers other than the one that failed go on.
     pub(super) keep_going: bool,
@@ -38,6 +37,17 @@ pub(super) struct Policy {
     pub(super) is_teardown: bool,
 }
 
+impl Policy {
+    /// For an `up` that begins now.
+    pub(super) fn up(options: &UpOptions) -> Self {
+        Self {
+            keep_going: options.keep_going,
+            deadline: options.wait_timeout.map(|limit| Instant::now() + limit),
+            is_teardown: false,
+        }
+    }
+}
+
 /// What came of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -45,8 +55,8 @@ pub(super) struct Outcome {
     pub(super) failures: Vec<StepFailure>,
     /// Containers that were not started because of them.
     pub(super) skipped: Vec<Replica>,
-    /// What was still waited for at the deadline.
-    pub(super) overdue: Option<Vec<Replica>>,
+    /// The services and images that were still waited for at the deadline.
+    pub(super) overdue: Option<Vec<String>>,
     /// A signal ended the walk.
     pub(super) interrupted: bool,
 }
@@ -162,7 +172,10 @@ impl Walk<'_> {
     fn failed(&mut self, id: NodeId, why: StepError, cancel: &Cancel) -> Fate {
         use crate::probe::NotReady;
         let node = &self.plan.nodes[id];
-        if matches!(why, StepError::NotReady(NotReady::Cancelled)) {
+        if matches!(
+            why,
+            StepError::Cancelled | StepError::NotReady(NotReady::Cancelled)
+        ) {
             return Fate::Skipped;
         }
         if let Some(replica) = node.action.replica() {
@@ -199,13 +212,10 @@ impl Walk<'_> {
     }
 
     fn describe(&self, id: NodeId, node: &Node, why: StepError) -> StepFailure {
-        let replica = node.action.replica().cloned();
-        let target = replica
-            .as_ref()
-            .map(|replica| self.session.logs.target(replica));
+        let replica = node.action.replica();
+        let target = replica.map(|replica| self.session.logs.target(replica));
         StepFailure {
-            step: node.action.to_string(),
-            replica,
+            action: node.action.clone(),
             why,
             last_lines: target
                 .map(|target| target.last_lines(LAST_LINES))
@@ -242,12 +252,20 @@ impl Walk<'_> {
         cancel.all.cancel();
     }
 
-    fn awaited(&self) -> Vec<Replica> {
+    fn awaited(&self) -> Vec<String> {
         let is_open =
             |(id, _): &(usize, &Node)| matches!(self.fate[*id], Fate::Open | Fate::Running);
         let open = self.plan.nodes.iter().enumerate().filter(is_open);
-        let replicas: BTreeSet<_> = open.filter_map(|(_, node)| node.action.replica()).collect();
-        replicas.into_iter().cloned().collect()
+        let name = |(_, node): (usize, &Node)| {
+            let image = node
+                .action
+                .image()
+                .map(|(image, _)| format!("image {image}"));
+            let replica = node.action.replica().map(ToString::to_string);
+            image.or(replica)
+        };
+        let names: BTreeSet<_> = open.filter_map(name).collect();
+        names.into_iter().collect()
     }
 
     fn report_skipped(&mut self) {
@@ -255,9 +273,9 @@ impl Walk<'_> {
             return;
         };
         let because = first
-            .replica
-            .as_ref()
-            .map_or_else(|| first.step.clone(), ToString::to_string);
+            .action
+            .replica()
+            .map_or_else(|| first.action.to_string(), ToString::to_string);
         for (id, node) in self.plan.nodes.iter().enumerate() {
             let Action::StartContainer { replica, .. } = &node.action else {
                 continue;
@@ -281,7 +299,10 @@ async fn perform(
     cancel: &CancellationToken,
 ) -> Result<(), StepError> {
     let node = &plan.nodes[step];
-    let (action, target) = (node.action.verb().to_owned(), target_of(&node.action));
+    let (action, target) = (
+        node.action.verb().to_owned(),
+        node.action.target().to_owned(),
+    );
     let sink = performer.sink();
     let replica = node.action.replica();
     let (worker, service) = (
@@ -315,20 +336,6 @@ async fn perform(
     result
 }
 
-fn target_of(action: &Action) -> String {
-    match action {
-        Action::PullImage { reference, .. } => reference.clone(),
-        Action::CreateNetwork { spec, .. } => spec.name.clone(),
-        Action::CreateVolume { spec, .. } => spec.name.clone(),
-        Action::CreateContainer { spec, .. } => spec.name.clone(),
-        Action::StartContainer { container, .. }
-        | Action::AwaitContainer { container, .. }
-        | Action::StopContainer { container, .. }
-        | Action::RemoveContainer { container, .. } => container.clone(),
-        Action::RemoveNetwork { name, .. } | Action::RemoveVolume { name, .. } => name.clone(),
-    }
-}
-
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -336,9 +343,9 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// Gives up waits: those of one worker, or all. Engine calls under way are never cut
-/// off: a container whose creation was interrupted might still come into being, and
-/// nobody would know of it.
+/// Gives up waits, pulls and builds: those of one worker, or all. Other engine calls are
+/// never cut off: a container whose creation was interrupted might still come into being,
+/// and nobody would know of it.
 #[derive(Default)]
 struct Cancel {
     all: CancellationToken,
@@ -354,6 +361,3 @@ impl Cancel {
             .clone()
     }
 }
-
-/// Time that teardown may take before what is left is reported instead.
-pub(super) const TEARDOWN_PATIENCE: Duration = Duration::from_secs(120);

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::{
     engine::EngineError,
     logs::LogLine,
-    plan::{PlanError, Replica},
+    plan::{Action, PlanError, Replica},
     probe::NotReady,
     spec::WorkerId,
+    text,
 };
 
 /// Bringing a session up failed.
@@ -19,19 +20,6 @@ pub enum UpError {
     /// The engine could not be asked what is there.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// An image is neither there nor to be had.
-    #[error("image `{image}` of {services} is not there, and could not be pulled")]
-    Image {
-        /// The image.
-        image: String,
-        /// The services that use it.
-        services: String,
-        /// Whether the file says how to build it.
-        buildable: bool,
-        /// What the engine says.
-        #[source]
-        source: Option<EngineError>,
-    },
     /// Steps of the plan failed.
     #[error("{}", .0.first)]
     Steps(#[source] Box<Failures>),
@@ -40,8 +28,9 @@ pub enum UpError {
     TimedOut {
         /// The limit.
         after: Duration,
-        /// What was still waited for.
-        waiting_for: Vec<Replica>,
+        /// The services and images that were still waited for; empty when the last of
+        /// them came at that very moment.
+        waiting_for: Vec<String>,
     },
     /// A signal came.
     #[error("interrupted")]
@@ -73,10 +62,8 @@ pub struct Failures {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.headline())]
 pub struct StepFailure {
-    /// What was done, for people: `w0/backend create container parts-w0-backend`.
-    pub step: String,
-    /// The container that it was about.
-    pub replica: Option<Replica>,
+    /// What was to be done.
+    pub action: Action,
     /// Why it failed.
     #[source]
     pub why: StepError,
@@ -95,6 +82,22 @@ pub enum StepError {
     /// The container did not become what it should.
     #[error(transparent)]
     NotReady(#[from] NotReady),
+    /// An archive does not have the image that it was named for.
+    #[error(
+        "`{archive}` has no image `{image}`; it has {}",
+        if .found.is_empty() { "none with a name".to_owned() } else { text::list(.found) }
+    )]
+    NotInArchive {
+        /// The image.
+        image: String,
+        /// The archive.
+        archive: String,
+        /// The images that were loaded from it.
+        found: Vec<String>,
+    },
+    /// It was given up, because of another failure or a signal.
+    #[error("given up")]
+    Cancelled,
     /// No subnet is left to try.
     #[error(transparent)]
     Subnets(#[from] crate::plan::PoolExhausted),
@@ -104,27 +107,33 @@ impl Failures {
     /// The workers in which something failed.
     pub fn workers(&self) -> impl Iterator<Item = WorkerId> {
         let all = std::iter::once(&self.first).chain(&self.others);
-        all.filter_map(|failure| failure.replica.as_ref())
-            .map(|replica| replica.worker)
+        all.filter_map(|failure| failure.action.worker())
     }
 }
 
 impl StepFailure {
     fn headline(&self) -> String {
-        match (&self.replica, &self.why) {
-            (Some(replica), StepError::NotReady(why)) => {
-                format!(
-                    "worker {}: service `{}` {why}",
-                    replica.worker, replica.service
-                )
-            }
+        let why = &self.why;
+        match (self.action.replica(), self.action.image()) {
             (Some(replica), _) => {
-                format!(
-                    "worker {}: service `{}` could not be started",
-                    replica.worker, replica.service
-                )
+                let (worker, service) = (replica.worker, &replica.service);
+                match why {
+                    StepError::NotReady(why) => {
+                        format!("worker {worker}: service `{service}` {why}")
+                    }
+                    _ => format!("worker {worker}: service `{service}` could not be started"),
+                }
             }
-            (None, why) => format!("{}: {why}", self.step),
+            (None, Some((image, services))) => {
+                let services = text::list(services);
+                let verb = match &self.action {
+                    Action::BuildImage { .. } => "built",
+                    Action::LoadImage { .. } => "loaded",
+                    _ => "pulled",
+                };
+                format!("image `{image}` of {services} could not be {verb}")
+            }
+            (None, None) => format!("{}: {why}", self.action),
         }
     }
 }

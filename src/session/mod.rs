@@ -12,8 +12,10 @@
 pub mod address;
 mod execute;
 mod failure;
+mod images;
 mod perform;
 mod shutdown;
+mod teardown;
 mod watch;
 mod world;
 
@@ -21,34 +23,27 @@ use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use tokio::time::{Instant, timeout};
 
 use crate::{
     engine::{Engine, EngineError},
     event::{EventKind, EventSink, SCHEMA, ServiceSummary, millis},
     logs::{Collector, LogPaths},
-    plan::{self, Plan, Request, Volumes, World},
-    spec::{
-        Observed, ObservedContainer, Project, PullPolicy, ServiceName, SessionName, WorkerId,
-        observed::Labelled,
-    },
+    plan::{self, ImageOptions, Plan, Request, World},
+    spec::{Observed, ObservedContainer, Project, PullPolicy, ServiceName, SessionName, WorkerId},
 };
 
 pub use address::Stack;
 pub use failure::{Failures, StepError, StepFailure, UpError};
-pub use perform::Limits;
 pub use shutdown::{Shutdown, ShutdownTrigger, Urgency, shutdown};
+pub use teardown::Teardown;
 
-use execute::{Policy, TEARDOWN_PATIENCE, execute};
+use execute::{Policy, execute};
 use watch::Watcher;
-
-/// How long the last output of removed containers is waited for.
-const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
 /// All workers of one `up` or `run`.
 pub struct Session {
@@ -59,7 +54,8 @@ pub struct Session {
     logs: Collector,
     watcher: Watcher,
     shutdown: Shutdown,
-    limits: Limits,
+    /// What `up` found there.
+    before: OnceLock<Observed>,
 }
 
 /// What `up` is asked for.
@@ -69,6 +65,11 @@ pub struct UpOptions {
     pub workers: u32,
     /// How long the whole may take.
     pub wait_timeout: Option<Duration>,
+    /// When to pull images, in place of every service's `pull_policy`.
+    pub pull: Option<PullPolicy>,
+    /// Whether to build images, even if they are there, or never. Absent: when they are
+    /// missing.
+    pub build: Option<bool>,
     /// Let other workers go on when one fails.
     pub keep_going: bool,
     /// Leave what failed as it is, for a look.
@@ -77,15 +78,6 @@ pub struct UpOptions {
     pub remove_orphans: bool,
     /// Every service of the project file, wanted or not.
     pub known_services: Vec<ServiceName>,
-}
-
-/// What could not be removed, and why.
-#[derive(Debug, Default)]
-pub struct Teardown {
-    /// Names of what is left.
-    pub left: Vec<String>,
-    /// Steps that failed.
-    pub failures: Vec<StepFailure>,
 }
 
 /// Where a session keeps its files: `.stackrun/<session>` in the project's directory.
@@ -112,7 +104,7 @@ impl Session {
             directory,
             sink,
             shutdown,
-            limits: Limits::default(),
+            before: OnceLock::new(),
         })
     }
 
@@ -139,7 +131,16 @@ impl Session {
         options: &UpOptions,
     ) -> Result<Plan, UpError> {
         let world = world::observe(engine, project, session).await?;
-        Ok(plan::up(&request(project, session, options), &world)?)
+        let images = plan::images(&request(project, session, options), &world)?;
+        let project = images.resolve(project);
+        let up = plan::up(&request(&project, session, options), &world)?;
+        Ok(images.plan.then(up))
+    }
+
+    /// Comes by the images that the project's services run from.
+    pub async fn images(&self, project: &Project, options: &UpOptions) -> Result<(), UpError> {
+        let policy = Policy::up(options);
+        self.with_images(project, options, policy).await.map(drop)
     }
 
     /// Brings the session to what is wanted, and waits until all of it is ready.
@@ -147,12 +148,13 @@ impl Session {
     /// When that fails, whatever this call created is removed again, and what was
     /// there before stays.
     pub async fn up(&self, project: &Project, options: &UpOptions) -> Result<Stack, UpError> {
-        let begin = Instant::now();
+        let policy = Policy::up(options);
         self.announce(project, options);
         self.prepare_directory()?;
-        let before = self.engine.observe(Some(&self.name)).await?;
-        let result = self.bring_up(project, options, begin).await;
-        match result {
+        let (project, world) = self.with_images(project, options, policy).await?;
+        let plan = plan::up(&request(&project, &self.name, options), &world)?;
+        let _ = self.before.set(world.observed);
+        match self.bring_up(&project, options, &plan, policy).await {
             Ok(stack) => {
                 let took_ms = millis(self.sink.elapsed());
                 self.sink.session(EventKind::SessionReady { took_ms });
@@ -162,10 +164,10 @@ impl Session {
                 let interrupted = matches!(error, UpError::Interrupted);
                 if !options.keep_failed || interrupted {
                     let doomed = doomed_workers(&error, options);
-                    self.remove_new(&before, doomed.as_ref(), "up failed").await;
+                    self.remove_new(doomed.as_ref(), "up failed").await;
                 }
                 if options.keep_going && !interrupted {
-                    self.write_state(&self.stack(Some(project)).await?)?;
+                    self.write_state(&self.stack(Some(&project)).await?)?;
                 }
                 Err(error)
             }
@@ -190,17 +192,9 @@ impl Session {
         &self,
         project: &Project,
         options: &UpOptions,
-        begin: Instant,
+        plan: &Plan,
+        policy: Policy,
     ) -> Result<Stack, UpError> {
-        let deadline = options.wait_timeout.map(|limit| begin + limit);
-        let policy = Policy {
-            keep_going: options.keep_going,
-            deadline,
-            is_teardown: false,
-        };
-        let mut world = self.with_images(project, policy).await?;
-        world.observed = self.engine.observe(Some(&self.name)).await?;
-        let plan = plan::up(&request(project, &self.name, options), &world)?;
         for warning in &plan.warnings {
             self.sink.session(EventKind::Warning {
                 message: warning.clone(),
@@ -210,7 +204,38 @@ impl Session {
             steps: plan.nodes.len(),
             kept: plan.kept.len(),
         });
-        let outcome = execute(self, &plan, policy).await;
+        self.carry_out(plan, options, policy).await?;
+        let stack = self.stack(Some(project)).await?;
+        self.write_state(&stack)?;
+        Ok(stack)
+    }
+
+    /// Looks at what is there, after coming by the images that are missing: what an
+    /// image declares is part of the plan.
+    async fn with_images(
+        &self,
+        project: &Project,
+        options: &UpOptions,
+        policy: Policy,
+    ) -> Result<(Project, World), UpError> {
+        let world = world::observe(&*self.engine, project, &self.name).await?;
+        let images = plan::images(&request(project, &self.name, options), &world)?;
+        let resolved = images.resolve(project);
+        if images.plan.nodes.is_empty() {
+            return Ok((resolved, world));
+        }
+        self.carry_out(&images.plan, options, policy).await?;
+        let world = world::observe(&*self.engine, project, &self.name).await?;
+        Ok((resolved, world))
+    }
+
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        options: &UpOptions,
+        policy: Policy,
+    ) -> Result<(), UpError> {
+        let outcome = execute(self, plan, policy).await;
         if outcome.interrupted {
             return Err(UpError::Interrupted);
         }
@@ -218,65 +243,15 @@ impl Session {
             return Err(UpError::TimedOut { after, waiting_for });
         }
         let mut failures = outcome.failures.into_iter();
-        if let Some(first) = failures.next() {
-            let failures = Failures {
-                first,
-                others: failures.collect(),
-                skipped: outcome.skipped,
-            };
-            return Err(UpError::Steps(Box::new(failures)));
-        }
-        let stack = self.stack(Some(project)).await?;
-        self.write_state(&stack)?;
-        Ok(stack)
-    }
-
-    /// Looks at what is there, after pulling the images that are missing: what an
-    /// image declares is part of the plan.
-    async fn with_images(&self, project: &Project, policy: Policy) -> Result<World, UpError> {
-        let world = world::observe(&*self.engine, project, &self.name).await?;
-        let missing = missing_images(project, &world);
-        if missing.is_empty() {
-            return Ok(world);
-        }
-        let users = |image: &str| {
-            let services = project
-                .services
-                .values()
-                .filter(|service| service.image == image);
-            services.collect::<Vec<_>>()
+        let Some(first) = failures.next() else {
+            return Ok(());
         };
-        let image_error = |image: &str, source| UpError::Image {
-            image: image.to_owned(),
-            services: crate::text::list(users(image).iter().map(|service| &service.name)),
-            buildable: users(image).iter().any(|service| service.build.is_some()),
-            source,
+        let failures = Failures {
+            first,
+            others: failures.collect(),
+            skipped: outcome.skipped,
         };
-        for image in &missing {
-            if users(image)
-                .iter()
-                .any(|s| s.pull_policy == Some(PullPolicy::Never))
-            {
-                return Err(image_error(image, None));
-            }
-        }
-        let pulls = plan::pulls(project, &missing);
-        let mut outcome = execute(self, &pulls, policy).await;
-        if outcome.interrupted {
-            return Err(UpError::Interrupted);
-        }
-        if !outcome.failures.is_empty() {
-            let failure = outcome.failures.remove(0);
-            let image = missing
-                .iter()
-                .find(|image| failure.step.ends_with(image.as_str()));
-            let image = image.map_or(failure.step.as_str(), String::as_str);
-            return Err(match failure.why {
-                StepError::Engine(source) => image_error(image, Some(source)),
-                _ => image_error(image, None),
-            });
-        }
-        Ok(world::observe(&*self.engine, project, &self.name).await?)
+        Err(UpError::Steps(Box::new(failures)))
     }
 
     /// Where the services are found now.
@@ -310,128 +285,6 @@ impl Session {
     fn write_state(&self, stack: &Stack) -> Result<(), UpError> {
         let path = self.state_file();
         write_private(&path, stack).map_err(|source| UpError::State { path, source })
-    }
-
-    /// Takes the session down: dependents before what they depend on, workers side by
-    /// side. Goes on after failures, and says what is left.
-    pub async fn down(&self, volumes: Volumes, reason: &str) -> Teardown {
-        match self.engine.observe(Some(&self.name)).await {
-            Ok(observed) => self.take_down(observed, volumes, reason).await,
-            Err(error) => self.unreachable(error),
-        }
-    }
-
-    /// Takes the session down, and removes those of its volumes that were not there
-    /// before.
-    pub async fn down_to(&self, before: &Observed, reason: &str) -> Teardown {
-        match self.engine.observe(Some(&self.name)).await {
-            Ok(mut observed) => {
-                let kept: BTreeSet<_> = before.volumes.iter().map(|v| v.name.clone()).collect();
-                observed
-                    .volumes
-                    .retain(|volume| !kept.contains(&volume.name));
-                self.take_down(observed, Volumes::Remove, reason).await
-            }
-            Err(error) => self.unreachable(error),
-        }
-    }
-
-    /// What is there now.
-    pub async fn observe(&self) -> Result<Observed, EngineError> {
-        self.engine.observe(Some(&self.name)).await
-    }
-
-    /// Removes what is there now and was not there before, of all workers or of some.
-    async fn remove_new(
-        &self,
-        before: &Observed,
-        workers: Option<&BTreeSet<WorkerId>>,
-        reason: &str,
-    ) -> Teardown {
-        let mut now = match self.engine.observe(Some(&self.name)).await {
-            Ok(now) => now,
-            Err(error) => return self.unreachable(error),
-        };
-        let containers: BTreeSet<_> = before.containers.iter().map(|c| c.id.as_str()).collect();
-        let networks: BTreeSet<_> = before.networks.iter().map(|n| n.name.as_str()).collect();
-        let volumes: BTreeSet<_> = before.volumes.iter().map(|v| v.name.as_str()).collect();
-        let doomed = |worker: Option<WorkerId>| {
-            workers.is_none_or(|workers| worker.is_some_and(|worker| workers.contains(&worker)))
-        };
-        now.containers
-            .retain(|c| doomed(c.worker()) && !containers.contains(c.id.as_str()));
-        now.networks
-            .retain(|n| doomed(n.worker()) && !networks.contains(n.name.as_str()));
-        now.volumes
-            .retain(|v| doomed(v.worker()) && !volumes.contains(v.name.as_str()));
-        self.take_down(now, Volumes::Remove, reason).await
-    }
-
-    async fn take_down(&self, observed: Observed, volumes: Volumes, reason: &str) -> Teardown {
-        let begin = Instant::now();
-        self.sink.session(EventKind::TeardownStarted {
-            reason: reason.to_owned(),
-        });
-        let plan = plan::down(&observed, volumes, reason);
-        let deadline = Some(begin + TEARDOWN_PATIENCE);
-        let policy = Policy {
-            keep_going: true,
-            deadline,
-            is_teardown: true,
-        };
-        let outcome = execute(self, &plan, policy).await;
-        let _ = timeout(LOG_PATIENCE, self.logs.finish()).await;
-        let left = self.left_of(&observed, volumes).await;
-        let took_ms = millis(begin.elapsed());
-        self.sink.session(EventKind::TeardownFinished {
-            took_ms,
-            left: left.clone(),
-        });
-        let _ = fs::remove_file(self.state_file());
-        Teardown {
-            left,
-            failures: outcome.failures,
-        }
-    }
-
-    /// Of what was to be removed, what is still there.
-    async fn left_of(&self, removed: &Observed, volumes: Volumes) -> Vec<String> {
-        let Ok(now) = self.engine.observe(Some(&self.name)).await else {
-            return Vec::new();
-        };
-        let containers = now
-            .containers
-            .iter()
-            .filter(|c| removed.containers.iter().any(|r| r.id == c.id));
-        let networks = now.networks.iter().filter(|n| removed.networks.contains(n));
-        let volumes = now
-            .volumes
-            .iter()
-            .filter(|v| volumes == Volumes::Remove && removed.volumes.contains(v));
-        containers
-            .map(|c| format!("container {}", c.name))
-            .chain(networks.map(|n| format!("network {}", n.name)))
-            .chain(volumes.map(|v| format!("volume {}", v.name)))
-            .collect()
-    }
-
-    fn unreachable(&self, error: EngineError) -> Teardown {
-        let left = vec![format!("everything of session {}", self.name)];
-        let failure = StepFailure {
-            step: "look at what is there".to_owned(),
-            replica: None,
-            why: StepError::Engine(error),
-            last_lines: Vec::new(),
-            dependents: Vec::new(),
-        };
-        self.sink.session(EventKind::TeardownFinished {
-            took_ms: 0.0,
-            left: left.clone(),
-        });
-        Teardown {
-            left,
-            failures: vec![failure],
-        }
     }
 
     /// Waits until no container of the session runs any more. Reports every container
@@ -510,22 +363,14 @@ fn request<'a>(
         project,
         session,
         workers: options.workers,
+        images: ImageOptions {
+            pull: options.pull,
+            build: options.build,
+            now: Timestamp::now(),
+        },
         remove_orphans: options.remove_orphans,
         known_services: &options.known_services,
     }
-}
-
-fn missing_images(project: &Project, world: &World) -> Vec<String> {
-    let images: BTreeSet<_> = project
-        .services
-        .values()
-        .map(|service| &service.image)
-        .collect();
-    images
-        .into_iter()
-        .filter(|image| !world.images.contains_key(*image))
-        .cloned()
-        .collect()
 }
 
 /// Writes the state file so that only its owner reads it, and nobody ever sees half

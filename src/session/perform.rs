@@ -2,11 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::StreamExt;
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout},
@@ -14,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::{EngineError, Refusal},
+    engine::{Engine, EngineError, Refusal},
     event::{EventKind, EventSink, millis},
     plan::{Action, Plan, Replica, SubnetAllocator, Wait},
     probe::{self, NotReady, Reached, Subject},
@@ -22,29 +21,20 @@ use crate::{
     text,
 };
 
-use super::{Session, failure::StepError, shutdown::Urgency, watch::Changes};
+use super::{Session, failure::StepError, images, shutdown::Urgency, watch::Changes};
 
-/// How many engine calls of a kind are under way at a time. Engines get slower, not
-/// faster, when they are flooded (moby#42096).
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Creations of containers, networks and volumes.
-    pub create: usize,
-    /// Starts of containers.
-    pub start: usize,
-    /// Stops and removals.
-    pub remove: usize,
-}
+/// How many creations of containers, networks and volumes are under way at a time.
+/// Engines get slower, not faster, when they are flooded (moby#42096).
+const CREATIONS: usize = 8;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            create: 8,
-            start: 8,
-            remove: 16,
-        }
-    }
-}
+/// How many starts of containers are under way at a time.
+const STARTS: usize = 8;
+
+/// How many stops and removals are under way at a time.
+const REMOVALS: usize = 16;
+
+/// How many images are pulled, built or loaded at a time.
+const IMAGES: usize = 3;
 
 /// How often another subnet is tried when the engine refuses one. A removed network's
 /// range stays taken for a moment longer than its name.
@@ -56,13 +46,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a network may still have endpoints after its containers were removed.
 const NETWORK_RELEASE: Duration = Duration::from_secs(5);
 
-#[derive(Clone)]
 pub(super) struct Performer<'a> {
     session: &'a Session,
-    shared: Arc<State>,
-}
-
-struct State {
+    images: Semaphore,
     create: Semaphore,
     start: Semaphore,
     remove: Semaphore,
@@ -81,18 +67,19 @@ struct Known {
 
 impl<'a> Performer<'a> {
     pub(super) fn new(session: &'a Session, plan: &Plan) -> Self {
-        let limits = session.limits;
-        let shared = State {
-            create: Semaphore::new(limits.create),
-            start: Semaphore::new(limits.start),
-            remove: Semaphore::new(limits.remove),
-            subnets: Mutex::new(plan.subnets.clone()),
-            containers: Mutex::default(),
-        };
         Self {
             session,
-            shared: Arc::new(shared),
+            images: Semaphore::new(IMAGES),
+            create: Semaphore::new(CREATIONS),
+            start: Semaphore::new(STARTS),
+            remove: Semaphore::new(REMOVALS),
+            subnets: Mutex::new(plan.subnets.clone()),
+            containers: Mutex::default(),
         }
+    }
+
+    pub(super) fn engine(&self) -> &dyn Engine {
+        &*self.session.engine
     }
 
     pub(super) fn sink(&self) -> &EventSink {
@@ -106,18 +93,19 @@ impl<'a> Performer<'a> {
     ) -> Result<(), StepError> {
         let engine = &*self.session.engine;
         match action {
-            Action::PullImage {
-                reference,
-                platform,
-            } => {
-                self.pull(reference, platform.as_deref()).await?;
+            Action::PullImage { .. } | Action::BuildImage { .. } | Action::LoadImage { .. } => {
+                let _turn = self.images.acquire().await;
+                tokio::select! {
+                    result = images::obtain(self, action) => result?,
+                    () = cancel.cancelled() => return Err(StepError::Cancelled),
+                }
             }
             Action::CreateNetwork { spec, .. } => {
-                let _turn = self.shared.create.acquire().await;
+                let _turn = self.create.acquire().await;
                 self.create_network(spec).await?;
             }
             Action::CreateVolume { spec, .. } => {
-                let _turn = self.shared.create.acquire().await;
+                let _turn = self.create.acquire().await;
                 engine.create_volume(spec).await?;
             }
             Action::CreateContainer { replica, spec } => self.create(replica, spec).await?,
@@ -134,42 +122,14 @@ impl<'a> Performer<'a> {
                 self.remove(replica, container).await?;
             }
             Action::RemoveNetwork { name, .. } => {
-                let _turn = self.shared.remove.acquire().await;
+                let _turn = self.remove.acquire().await;
                 self.remove_network(name).await?;
             }
             Action::RemoveVolume { name, .. } => {
-                let _turn = self.shared.remove.acquire().await;
+                let _turn = self.remove.acquire().await;
                 engine.remove_volume(name).await?;
             }
         }
-        Ok(())
-    }
-
-    async fn pull(&self, reference: &str, platform: Option<&str>) -> Result<(), EngineError> {
-        let begin = Instant::now();
-        let mut progress = self.session.engine.pull(reference, platform).await;
-        let mut layers: HashMap<String, (u64, u64)> = HashMap::new();
-        while let Some(step) = progress.next().await {
-            let step = step?;
-            if let (Some(layer), Some(bytes)) = (step.layer, step.bytes) {
-                layers.insert(layer, bytes);
-            }
-            let (done, total) = layers
-                .values()
-                .fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
-            let image = reference.to_owned();
-            self.sink().session(EventKind::ImagePulling {
-                image,
-                status: step.status,
-                done,
-                total,
-            });
-        }
-        let took_ms = millis(begin.elapsed());
-        self.sink().session(EventKind::ImagePulled {
-            image: reference.to_owned(),
-            took_ms,
-        });
         Ok(())
     }
 
@@ -184,7 +144,7 @@ impl<'a> Performer<'a> {
                         && attempt < SUBNET_ATTEMPTS =>
                 {
                     let room = (1_usize << (32 - spec.subnet.prefix_len())) - 3;
-                    spec.subnet = lock(&self.shared.subnets).allocate(room)?;
+                    spec.subnet = lock(&self.subnets).allocate(room)?;
                 }
                 result => return Ok(result?),
             }
@@ -193,7 +153,7 @@ impl<'a> Performer<'a> {
     }
 
     async fn create(&self, replica: &Replica, spec: &ContainerSpec) -> Result<(), EngineError> {
-        let _turn = self.shared.create.acquire().await;
+        let _turn = self.create.acquire().await;
         let id = self.session.engine.create_container(spec).await?;
         let changes = self.session.watcher.subscribe(&id);
         let known = Known {
@@ -201,7 +161,7 @@ impl<'a> Performer<'a> {
             changes,
             started: None,
         };
-        lock(&self.shared.containers).insert(spec.name.clone(), known);
+        lock(&self.containers).insert(spec.name.clone(), known);
         self.session
             .logs
             .target(replica)
@@ -211,7 +171,7 @@ impl<'a> Performer<'a> {
 
     /// Opens the output before the start, so that not a byte is missed.
     async fn start(&self, replica: &Replica, container: &str) -> Result<(), EngineError> {
-        let _turn = self.shared.start.acquire().await;
+        let _turn = self.start.acquire().await;
         let engine = &*self.session.engine;
         let mut known = self.known(container).await?;
         let log = self.session.logs.target(replica);
@@ -231,13 +191,13 @@ impl<'a> Performer<'a> {
         };
         self.sink().service(replica.worker, &replica.service, kind);
         known.started = Some((begin + took, state));
-        lock(&self.shared.containers).insert(container.to_owned(), known);
+        lock(&self.containers).insert(container.to_owned(), known);
         Ok(())
     }
 
     /// What is known about a container; asks the engine for one that was there before.
     async fn known(&self, container: &str) -> Result<Known, EngineError> {
-        if let Some(known) = lock(&self.shared.containers).get(container) {
+        if let Some(known) = lock(&self.containers).get(container) {
             return Ok(known.clone());
         }
         let id = self.session.engine.inspect(container).await?.id;
@@ -323,7 +283,7 @@ impl<'a> Performer<'a> {
     }
 
     async fn stop(&self, replica: &Replica, container: &str) -> Result<(), EngineError> {
-        let _turn = self.shared.remove.acquire().await;
+        let _turn = self.remove.acquire().await;
         let engine = &*self.session.engine;
         let sink = self.sink();
         let name = container.to_owned();
@@ -352,7 +312,7 @@ impl<'a> Performer<'a> {
     }
 
     async fn remove(&self, replica: &Replica, container: &str) -> Result<(), EngineError> {
-        let _turn = self.shared.remove.acquire().await;
+        let _turn = self.remove.acquire().await;
         self.session.engine.remove_container(container).await?;
         let kind = EventKind::Removed {
             container: container.to_owned(),

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::{
     engine::{Engine, EngineError},
-    plan::World,
+    plan::{self, World},
     spec::{Project, SessionName},
 };
 
@@ -20,15 +20,8 @@ pub(super) async fn observe(
     project: &Project,
     session: &SessionName,
 ) -> Result<World, EngineError> {
-    let mut names: Vec<&str> = project
-        .services
-        .values()
-        .map(|s| s.image.as_str())
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    let images = stream::iter(names)
-        .map(|name| async move { Ok((name.to_owned(), engine.image(name).await?)) })
+    let images = stream::iter(plan::image_names(project, session))
+        .map(|name| async move { Ok((name.clone(), engine.image(&name).await?)) })
         .buffer_unordered(QUESTIONS)
         .try_filter_map(|(name, image)| async move { Ok(image.map(|image| (name, image))) })
         .try_collect::<BTreeMap<_, _>>();

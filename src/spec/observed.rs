@@ -25,6 +25,30 @@ impl Observed {
         self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
     }
 
+    /// What is here and not in `other`: containers by their ids, the rest by name.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let has_container = |id: &str| other.containers.iter().any(|c| c.id == id);
+        let has_network = |name: &str| other.networks.iter().any(|n| n.name == name);
+        let has_volume = |name: &str| other.volumes.iter().any(|v| v.name == name);
+        let mut rest = self.clone();
+        rest.containers.retain(|c| !has_container(&c.id));
+        rest.networks.retain(|n| !has_network(&n.name));
+        rest.volumes.retain(|v| !has_volume(&v.name));
+        rest
+    }
+
+    /// Kind and name of everything: `network parts-3fa9c1-w0-default`.
+    pub fn names(&self) -> Vec<String> {
+        let containers = self
+            .containers
+            .iter()
+            .map(|c| format!("container {}", c.name));
+        let networks = self.networks.iter().map(|n| format!("network {}", n.name));
+        let volumes = self.volumes.iter().map(|v| format!("volume {}", v.name));
+        containers.chain(networks).chain(volumes).collect()
+    }
+
     /// The sessions that anything belongs to, and whose they are.
     pub fn sessions(&self) -> BTreeMap<SessionName, Owner> {
         fn owner(thing: &impl Labelled) -> Option<(SessionName, Owner)> {

@@ -108,6 +108,9 @@ pub struct Extension {
     pub env: IndexMap<String, AddressRef>,
     /// Where the subnets of the workers' networks are taken from.
     pub subnets: Option<SubnetPool>,
+    /// Archives from which images are loaded when they are missing, by the image's name.
+    /// Absolute paths.
+    pub images: IndexMap<String, PathBuf>,
 }
 
 /// `backend` or `backend:5000`: a service, and which of its ports is meant.

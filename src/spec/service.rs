@@ -142,6 +142,8 @@ pub enum PullPolicy {
     Always,
     /// Only when the engine does not have it.
     Missing,
+    /// When it has been here for longer than this, or is missing.
+    Every(Duration),
     /// Never; a missing image is an error.
     Never,
     /// Build it, even when it is there.

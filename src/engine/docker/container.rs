@@ -246,7 +246,7 @@ fn last_output(state: HealthState) -> Option<String> {
 }
 
 /// The year 1 is Go's way to say never.
-fn moment(text: &str) -> Option<Timestamp> {
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
     let moment: Timestamp = text.parse().ok()?;
     (moment > Timestamp::UNIX_EPOCH).then_some(moment)
 }

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     Credentials,
     call::{ORDINARY, call, engine_error},
-    container::parse_port,
+    container::{moment, parse_port},
     healthcheck,
 };
 
@@ -92,6 +92,12 @@ fn image(inspected: ImageInspect) -> Image {
             .size
             .and_then(|size| u64::try_from(size).ok())
             .unwrap_or_default(),
+        created: inspected.created.as_deref().and_then(moment),
+        tagged: inspected
+            .metadata
+            .and_then(|metadata| metadata.last_tag_time)
+            .as_deref()
+            .and_then(moment),
     }
 }
 

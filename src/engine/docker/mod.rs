@@ -94,6 +94,17 @@ impl Engine for Docker {
         image::pull(&self.client, &self.credentials, reference, platform).await
     }
 
+    async fn build(
+        &self,
+        _spec: &crate::spec::BuildSpec,
+    ) -> BoxStream<'_, Result<crate::engine::BuildProgress>> {
+        unimplemented!()
+    }
+
+    async fn load_image(&self, _archive: &std::path::Path) -> Result<Vec<String>> {
+        unimplemented!()
+    }
+
     async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
         network::create(self, spec).await
     }
