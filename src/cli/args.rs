@@ -342,6 +342,9 @@ pub(super) struct ExecArgs {
     /// Do not give the command a terminal
     #[arg(short = 'T', long = "no-tty")]
     pub(super) no_tty: bool,
+    /// Give the command all capabilities
+    #[arg(long)]
+    pub(super) privileged: bool,
     /// Run as this user
     #[arg(short, long, value_name = "USER")]
     pub(super) user: Option<String>,

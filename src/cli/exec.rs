@@ -51,6 +51,7 @@ pub(super) async fn exec(context: &Context, args: ExecArgs) -> Outcome {
         user: args.user,
         working_dir: args.workdir,
         environment: args.environment,
+        privileged: args.privileged,
     };
     let code = attend(&*engine, &container.id, &spec)
         .await

@@ -162,7 +162,7 @@ impl Failure {
                 "pull, build or load it (`docker image ls` lists what is there), or name an archive \
                  that has it: `x-stackrun: {{ images: {{ \"{image}\": image.tar }} }}`"
             )),
-            PlanError::Cycle(_) | PlanError::BuildCycle { .. } => failure,
+            PlanError::Cycle(_) | PlanError::BuildCycle { .. } | PlanError::File { .. } => failure,
         }
     }
 

@@ -76,12 +76,15 @@ fn secret(
     };
     let source = match &around.secrets.get(key)?.source {
         FileSource::File(path) => SecretSource::File(path.clone()),
-        FileSource::Content(content) => SecretSource::Value(content.clone()),
+        FileSource::Content(content)
+        | FileSource::Environment {
+            value: Some(content),
+            ..
+        } => SecretSource::Value(content.expose().to_owned()),
         FileSource::External => return missing("it is external"),
-        FileSource::Environment(variable) => match around.environment.get(variable) {
-            Some(value) => SecretSource::Value(value.clone()),
-            None => return missing(&format!("the variable `{variable}` is not set")),
-        },
+        FileSource::Environment { name, value: None } => {
+            return missing(&format!("the variable `{name}` is not set"));
+        }
     };
     Some(BuildSecret {
         id: text(item, "target").unwrap_or_else(|| key.to_owned()),

@@ -15,7 +15,7 @@ use super::{
     service,
 };
 use crate::spec::{
-    Extension, FileSource, Network, Project, Service, ServiceName, SharedFile, Volume,
+    Extension, FileSource, Network, Project, Secret, Service, ServiceName, SharedFile, Volume,
 };
 
 /// Builds the project from the resolved tree of the enabled services.
@@ -26,7 +26,7 @@ pub(super) fn project(
     warnings: &mut Vec<Problem>,
 ) -> Result<Project, Problem> {
     let name = setting.name.as_str();
-    let secrets = collect(tree, "secrets", |key, node| shared_file(name, key, node));
+    let secrets = collect(tree, "secrets", |key, node| shared_file(setting, key, node));
     let around = Surroundings {
         secrets: &secrets,
         environment: &setting.environment,
@@ -66,7 +66,7 @@ pub(super) fn project(
         files: setting.files.iter().map(|file| file.path.clone()).collect(),
         networks: collect(tree, "networks", |key, node| network(name, key, node)),
         volumes: collect(tree, "volumes", |key, node| volume(name, key, node)),
-        configs: collect(tree, "configs", |key, node| shared_file(name, key, node)),
+        configs: collect(tree, "configs", |key, node| shared_file(setting, key, node)),
         secrets,
         services,
         stackrun,
@@ -123,18 +123,22 @@ fn volume(project: &str, key: &str, node: &Node) -> Volume {
     }
 }
 
-fn shared_file(project: &str, key: &str, node: &Node) -> SharedFile {
+fn shared_file(setting: &Setting, key: &str, node: &Node) -> SharedFile {
     let source = if let Some(path) = node.get_str("file") {
         FileSource::File(PathBuf::from(path))
     } else if let Some(variable) = node.get_str("environment") {
-        FileSource::Environment(variable.to_owned())
+        let value = setting.environment.get(variable);
+        FileSource::Environment {
+            name: variable.to_owned(),
+            value: value.map(|value| Secret::new(value.clone())),
+        }
     } else if let Some(content) = node.get_str("content") {
-        FileSource::Content(content.to_owned())
+        FileSource::Content(Secret::new(content))
     } else {
         FileSource::External
     };
     SharedFile {
-        name: given_name(project, key, node),
+        name: given_name(setting.name.as_str(), key, node),
         source,
     }
 }

@@ -15,9 +15,9 @@ use super::{
     quantity,
 };
 use crate::spec::{
-    Condition, Dependency, Device, FileMount, HealthTest, Healthcheck, Logging, Mount, MountKind,
-    NetworkAttachment, NetworkMode, Port, Protocol, PullPolicy, Ready, Resources, RestartPolicy,
-    Service, ServiceName, Ulimit,
+    Condition, Dependency, Device, FileMount, HealthTest, Healthcheck, Hook, Logging, Mount,
+    MountKind, NetworkAttachment, NetworkMode, Port, Protocol, PullPolicy, Ready, Resources,
+    RestartPolicy, Service, ServiceName, Ulimit,
 };
 
 /// Builds a service from its canonical form.
@@ -55,6 +55,8 @@ pub(super) fn service(
         healthcheck: node.get("healthcheck").and_then(healthcheck),
         ready: ready(node)?,
         stop_signal: text(node, "stop_signal"),
+        post_start: hooks(node, "post_start"),
+        pre_stop: hooks(node, "pre_stop"),
         stop_grace_period: duration(node, "stop_grace_period"),
         restart: restart(node, warnings),
 
@@ -104,15 +106,13 @@ pub(super) fn service(
 
 /// Keys that change what a container is in Compose and that no engine of ours can
 /// honour.
-const NO_EFFECT: [&str; 9] = [
+const NO_EFFECT: [&str; 7] = [
     "blkio_config",
     "credential_spec",
     "device_cgroup_rules",
     "external_links",
     "gpus",
     "models",
-    "post_start",
-    "pre_stop",
     "use_api_socket",
 ];
 
@@ -457,6 +457,17 @@ fn file_mount(item: &Node, directory: &str) -> FileMount {
         mode: text(item, "mode").and_then(|mode| u32::from_str_radix(&mode, 8).ok()),
         source,
     }
+}
+
+fn hooks(node: &Node, key: &str) -> Vec<Hook> {
+    let hook = |item: &Node| Hook {
+        command: words(item, "command").unwrap_or_default(),
+        user: text(item, "user"),
+        privileged: flag(item, "privileged"),
+        working_dir: text(item, "working_dir"),
+        environment: texts_by_name(item, "environment"),
+    };
+    list(node, key).map(hook).collect()
 }
 
 fn device(item: &Node) -> Device {

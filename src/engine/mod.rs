@@ -21,7 +21,7 @@ use tokio::io::AsyncWrite;
 
 use crate::spec::{
     ContainerSpec, ContainerState, Health, Healthcheck, NetworkSpec, Observed, SessionName,
-    VolumeSpec,
+    VolumeSpec, desired::TextFile,
 };
 
 pub use connect::{Attempt, ConnectError, ConnectRequest, EngineChoice, connect};
@@ -75,6 +75,9 @@ pub trait Engine: Send + Sync {
 
     /// Creates a container and returns its id.
     async fn create_container(&self, spec: &ContainerSpec) -> Result<String>;
+
+    /// Writes files into a container, running or not.
+    async fn write_files(&self, container: &str, files: &[TextFile]) -> Result<()>;
 
     /// Opens the container's output. Called before the container starts, it yields
     /// every byte that the container writes; it ends with the container.
@@ -270,6 +273,8 @@ pub struct ExecSpec {
     pub working_dir: Option<String>,
     /// Further environment variables, as `NAME=value`.
     pub environment: Vec<String>,
+    /// Give it all capabilities.
+    pub privileged: bool,
 }
 
 /// A command that runs in a container.

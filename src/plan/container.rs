@@ -14,7 +14,7 @@ use crate::{
     text,
 };
 
-use super::{Naming, PlanError, Replica, World, readiness};
+use super::{Naming, PlanError, Replica, World, files::files, readiness};
 
 /// Something that workers share, so that their isolation ends there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,6 +36,7 @@ pub(super) fn container(
     service: &Arc<Service>,
 ) -> Result<ContainerSpec, PlanError> {
     let image = world.images.get(&service.image);
+    let files = files(project, service)?;
     let mut spec = ContainerSpec {
         name: naming.container(replica),
         labels: naming.labels(replica.worker),
@@ -43,6 +44,8 @@ pub(super) fn container(
         network_mode: network_mode(naming, replica, service),
         publish: publish(service, image)?,
         volumes: volumes(project, naming, replica, service),
+        file_binds: files.binds,
+        text_files: files.texts,
         healthcheck: readiness::tuned_healthcheck(service, image, world.capabilities),
         service: Arc::clone(service),
     };
@@ -53,6 +56,10 @@ pub(super) fn container(
         (label::DEPENDS_ON.to_owned(), dependencies.join(",")),
         (label::COMPOSE_SERVICE.to_owned(), service.name.to_string()),
     ]);
+    if !service.pre_stop.is_empty() {
+        let hooks = serde_json::to_string(&service.pre_stop).expect("plain data becomes JSON");
+        spec.labels.insert(label::PRE_STOP.to_owned(), hooks);
+    }
     // The file's labels come last and cannot take the place of ours.
     for (name, value) in &service.labels {
         spec.labels
@@ -67,7 +74,13 @@ pub(super) fn container(
 /// Digest of what the container is made from, the image's content included.
 fn config_hash(spec: &ContainerSpec, image: Option<&Image>) -> String {
     let service = without_readiness(&spec.service);
-    let parts = (spec, service, image.map(|image| &image.id));
+    // Texts hide when they are serialised.
+    let texts: Vec<&str> = spec
+        .text_files
+        .iter()
+        .map(|file| file.text.expose())
+        .collect();
+    let parts = (spec, service, image.map(|image| &image.id), texts);
     let json = serde_json::to_vec(&parts).expect("plain data with string keys becomes JSON");
     Sha256::digest(json)
         .iter()

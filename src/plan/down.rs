@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::spec::{Observed, ObservedContainer, ServiceName, WorkerId, label, observed::Labelled};
+use crate::spec::{
+    Hook, Observed, ObservedContainer, ServiceName, WorkerId, label, observed::Labelled,
+};
 
 use super::{Action, Need, NodeId, Plan, Replica};
 
@@ -119,6 +121,7 @@ pub(super) fn remove_containers(
                 let action = Action::StopContainer {
                     replica: replica.clone(),
                     container: container.name.clone(),
+                    pre_stop: pre_stop(container),
                 };
                 let after = after.into_iter().map(go_on).collect();
                 let stop = plan.add(action, after, cause);
@@ -164,6 +167,14 @@ fn depends_on(container: &ObservedContainer) -> &str {
         .labels
         .get(label::DEPENDS_ON)
         .map_or("", String::as_str)
+}
+
+/// A label that someone else wrote must not keep a container from being stopped.
+fn pre_stop(container: &ObservedContainer) -> Vec<Hook> {
+    let hooks = container.labels.get(label::PRE_STOP);
+    hooks
+        .and_then(|hooks| serde_json::from_str(hooks).ok())
+        .unwrap_or_default()
 }
 
 fn has_dependent(container: &ObservedContainer, others: &[&ObservedContainer]) -> bool {

@@ -10,6 +10,7 @@
 
 mod container;
 mod down;
+mod files;
 mod image;
 mod naming;
 mod order;
@@ -28,7 +29,7 @@ use serde::Serialize;
 use crate::{
     engine::{Capabilities, Image},
     spec::{
-        BuildSpec, ContainerSpec, NetworkSpec, Observed, Project, ServiceName, SessionName,
+        BuildSpec, ContainerSpec, Hook, NetworkSpec, Observed, Project, ServiceName, SessionName,
         VolumeSpec, WorkerId,
     },
     text,
@@ -169,6 +170,8 @@ pub enum Action {
         replica: Replica,
         /// Name on the engine.
         container: String,
+        /// What runs in it afterwards.
+        post_start: Vec<Hook>,
     },
     /// Wait until a container is what others rely on.
     AwaitContainer {
@@ -185,6 +188,8 @@ pub enum Action {
         replica: Replica,
         /// Name on the engine.
         container: String,
+        /// What runs in it before.
+        pre_stop: Vec<Hook>,
     },
     /// Remove a container.
     RemoveContainer {
@@ -249,6 +254,18 @@ pub enum PlanError {
         dependent: ServiceName,
         /// For whom.
         service: ServiceName,
+    },
+    /// The content of a config or secret cannot be had.
+    #[error("{kind} `{name}` of `{service}`: {why}")]
+    File {
+        /// `config` or `secret`.
+        kind: &'static str,
+        /// Its key.
+        name: String,
+        /// Who wants it.
+        service: ServiceName,
+        /// What is wrong with it.
+        why: String,
     },
     /// An image is not there, and must not be fetched or built.
     #[error("image `{image}` of {} is not there, and {why}", text::list(.services))]
@@ -414,8 +431,12 @@ impl fmt::Display for Action {
                 write!(f, "{replica} {verb} {}", spec.name)
             }
             Self::AwaitContainer { replica, wait, .. } => write!(f, "{replica} {verb} {wait}"),
-            Self::StartContainer { replica, container }
-            | Self::StopContainer { replica, container }
+            Self::StartContainer {
+                replica, container, ..
+            }
+            | Self::StopContainer {
+                replica, container, ..
+            }
             | Self::RemoveContainer { replica, container } => {
                 write!(f, "{replica} {verb} {container}")
             }

@@ -18,6 +18,7 @@ use super::{
     Volumes, Wait, World,
     container::{container, shared},
     down::{self, down},
+    files,
     order::start_order,
     readiness,
 };
@@ -48,6 +49,7 @@ pub fn up(request: &Request<'_>, world: &World) -> Result<Plan, PlanError> {
     up.plan.warnings = shared(request.project)
         .iter()
         .map(ToString::to_string)
+        .chain(files::warnings(request.project))
         .collect();
     up.remove_surplus();
     for worker in WorkerId::first(request.workers) {
@@ -280,6 +282,7 @@ impl Up<'_> {
                 let action = Action::StartContainer {
                     replica: replica.clone(),
                     container: name.clone(),
+                    post_start: service.post_start.clone(),
                 };
                 Some(self.plan.add(action, needs, cause))
             }
@@ -303,6 +306,7 @@ impl Up<'_> {
         cause: &str,
     ) -> NodeId {
         let name = spec.name.clone();
+        let post_start = spec.service.post_start.clone();
         let mut needs: Vec<Need> = resources.into_iter().map(must).collect();
         if let Some(old) = old {
             let removed = down::remove_containers(&mut self.plan, vec![old], cause);
@@ -327,6 +331,7 @@ impl Up<'_> {
         let action = Action::StartContainer {
             replica: replica.clone(),
             container: name,
+            post_start,
         };
         self.plan.add(action, needs, "created")
     }

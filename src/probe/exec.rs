@@ -10,14 +10,16 @@ use crate::engine::{Engine, EngineError, ExecSpec};
 /// How much of a command's output is kept for the error, in bytes.
 const KEPT_OUTPUT: usize = 512;
 
-pub(super) async fn run(
+/// Runs a command to its end, for no longer than `patience`. An exit code other than 0 is
+/// a failure, in words.
+pub async fn run(
     engine: &dyn Engine,
     container: &str,
-    command: &[String],
+    spec: &ExecSpec,
     patience: Duration,
 ) -> Result<(), String> {
-    let shown = command.join(" ");
-    match timeout(patience, exit_code_of(engine, container, command)).await {
+    let shown = spec.command.join(" ");
+    match timeout(patience, exit_code_of(engine, container, spec)).await {
         Ok(Ok((0, _))) => Ok(()),
         Ok(Ok((code, output))) if output.is_empty() => {
             Err(format!("`{shown}` exited with code {code}"))
@@ -34,13 +36,9 @@ pub(super) async fn run(
 async fn exit_code_of(
     engine: &dyn Engine,
     container: &str,
-    command: &[String],
+    spec: &ExecSpec,
 ) -> Result<(i64, String), EngineError> {
-    let spec = ExecSpec {
-        command: command.to_vec(),
-        ..ExecSpec::default()
-    };
-    let mut process = engine.exec(container, &spec).await?;
+    let mut process = engine.exec(container, spec).await?;
     let mut output = Vec::new();
     while let Some(frame) = process.output.next().await {
         let room = KEPT_OUTPUT - output.len();

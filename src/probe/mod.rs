@@ -19,11 +19,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::{Engine, EngineError},
+    engine::{Engine, EngineError, ExecSpec},
     logs::Target,
     plan::{Readiness, Wait},
     spec::{ContainerState, Health, Protocol},
 };
+
+pub use exec::run as run_to_end;
 
 /// A container that is waited for.
 pub struct Subject<'a> {
@@ -43,6 +45,13 @@ pub struct Subject<'a> {
     pub cancel: &'a CancellationToken,
     /// Told what was tried last and what came of it, when that changes.
     pub on_status: &'a (dyn Fn(&str) + Sync),
+}
+
+fn command_of(words: &[String]) -> ExecSpec {
+    ExecSpec {
+        command: words.to_vec(),
+        ..ExecSpec::default()
+    }
 }
 
 /// How a wait has succeeded.
@@ -216,15 +225,16 @@ impl Attempts<'_> {
                 self.repeat(FROM_HOST, || tcp::connect(address)).await
             }
             Readiness::HealthOrExec { command, timeout } => {
+                let spec = command_of(command);
                 self.repeat(BY_EXEC, || {
-                    exec::run(self.engine, self.container, command, *timeout)
+                    exec::run(self.engine, self.container, &spec, *timeout)
                 })
                 .await
             }
             Readiness::Exec { command } => {
-                let timeout = Duration::from_secs(30);
+                let (spec, timeout) = (command_of(command), Duration::from_secs(30));
                 self.repeat(BY_EXEC, || {
-                    exec::run(self.engine, self.container, command, timeout)
+                    exec::run(self.engine, self.container, &spec, timeout)
                 })
                 .await
             }

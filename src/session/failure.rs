@@ -95,6 +95,14 @@ pub enum StepError {
         /// The images that were loaded from it.
         found: Vec<String>,
     },
+    /// A hook of a service failed.
+    #[error("its `{hook}` hook failed: {why}")]
+    Hook {
+        /// `post_start` or `pre_stop`.
+        hook: &'static str,
+        /// What came of the command.
+        why: String,
+    },
     /// It was given up, because of another failure or a signal.
     #[error("given up")]
     Cancelled,

@@ -12,6 +12,7 @@
 pub mod address;
 mod execute;
 mod failure;
+mod hooks;
 mod images;
 mod perform;
 mod shutdown;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     engine::{Engine, EngineError, Refusal},
     event::{EventKind, EventSink, millis},
+    logs::Target,
     plan::{Action, Plan, Replica, SubnetAllocator, Wait},
     probe::{self, NotReady, Reached, Subject},
     spec::{ContainerSpec, ContainerState, NetworkSpec},
     text,
 };
 
-use super::{Session, failure::StepError, images, shutdown::Urgency, watch::Changes};
+use super::{Session, failure::StepError, hooks, images, shutdown::Urgency, watch::Changes};
 
 /// How many creations of containers, networks and volumes are under way at a time.
 /// Engines get slower, not faster, when they are flooded (moby#42096).
@@ -82,6 +83,10 @@ impl<'a> Performer<'a> {
         &*self.session.engine
     }
 
+    pub(super) fn log(&self, replica: &Replica) -> Arc<Target> {
+        self.session.logs.target(replica)
+    }
+
     pub(super) fn sink(&self) -> &EventSink {
         &self.session.sink
     }
@@ -109,7 +114,17 @@ impl<'a> Performer<'a> {
                 engine.create_volume(spec).await?;
             }
             Action::CreateContainer { replica, spec } => self.create(replica, spec).await?,
-            Action::StartContainer { replica, container } => self.start(replica, container).await?,
+            Action::StartContainer {
+                replica,
+                container,
+                post_start,
+            } => {
+                self.start(replica, container).await?;
+                tokio::select! {
+                    result = hooks::run(self, replica, container, "post_start", post_start) => result?,
+                    () = cancel.cancelled() => return Err(StepError::Cancelled),
+                }
+            }
             Action::AwaitContainer {
                 replica,
                 container,
@@ -117,7 +132,19 @@ impl<'a> Performer<'a> {
             } => {
                 self.wait(replica, container, wait, cancel).await?;
             }
-            Action::StopContainer { replica, container } => self.stop(replica, container).await?,
+            Action::StopContainer {
+                replica,
+                container,
+                pre_stop,
+            } => {
+                // Whatever a hook says, the container is stopped.
+                let hooks = tokio::select! {
+                    result = hooks::run(self, replica, container, "pre_stop", pre_stop) => result,
+                    () = self.session.shutdown.reached(Urgency::Immediate) => Ok(()),
+                };
+                self.stop(replica, container).await?;
+                hooks?;
+            }
             Action::RemoveContainer { replica, container } => {
                 self.remove(replica, container).await?;
             }
@@ -155,6 +182,9 @@ impl<'a> Performer<'a> {
     async fn create(&self, replica: &Replica, spec: &ContainerSpec) -> Result<(), EngineError> {
         let _turn = self.create.acquire().await;
         let id = self.session.engine.create_container(spec).await?;
+        if !spec.text_files.is_empty() {
+            self.engine().write_files(&id, &spec.text_files).await?;
+        }
         let changes = self.session.watcher.subscribe(&id);
         let known = Known {
             id,
@@ -174,7 +204,7 @@ impl<'a> Performer<'a> {
         let _turn = self.start.acquire().await;
         let engine = &*self.session.engine;
         let mut known = self.known(container).await?;
-        let log = self.session.logs.target(replica);
+        let log = self.log(replica);
         self.session
             .logs
             .follow(replica, engine.attach(&known.id).await?);
@@ -227,7 +257,7 @@ impl<'a> Performer<'a> {
             Some(started) => started,
             None => (Instant::now(), engine.inspect(&id).await?),
         };
-        let log = self.session.logs.target(replica);
+        let log = self.log(replica);
         let sink = self.sink();
         let probe = wait.readiness.to_string();
         let on_status = |status: &str| {

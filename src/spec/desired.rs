@@ -1,11 +1,11 @@
 //! What is to exist on an engine, with every name, label and address decided.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 
 use ipnet::Ipv4Net;
 use serde::Serialize;
 
-use super::{Healthcheck, Protocol, Service};
+use super::{Healthcheck, Protocol, Secret, Service};
 
 /// Labels in the order in which they are shown.
 pub type Labels = BTreeMap<String, String>;
@@ -26,6 +26,10 @@ pub struct ContainerSpec {
     pub publish: Vec<PublishRequest>,
     /// Named volumes.
     pub volumes: Vec<VolumeMount>,
+    /// Configs and secrets that are files of the host.
+    pub file_binds: Vec<FileBind>,
+    /// Configs and secrets that are written into the container before it starts.
+    pub text_files: Vec<TextFile>,
     /// Health check, tuned for start-up. Absent: the image's.
     pub healthcheck: Option<Healthcheck>,
     /// Everything that is the same in every worker.
@@ -66,6 +70,30 @@ pub struct VolumeMount {
     pub nocopy: bool,
     /// Path inside the volume.
     pub subpath: Option<String>,
+}
+
+/// A file of the host that a container may read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileBind {
+    /// Absolute path on the host.
+    pub source: PathBuf,
+    /// Absolute path in the container.
+    pub target: String,
+}
+
+/// A file to write into a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TextFile {
+    /// Absolute path in the container.
+    pub target: String,
+    /// What is in it.
+    pub text: Secret,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Permission bits.
+    pub mode: u32,
 }
 
 /// A network to create.

@@ -18,6 +18,9 @@ pub const CONFIG_HASH: &str = "dev.stackrun.config-hash";
 /// The services that this one depends on, separated by commas: stopping in reverse
 /// order must not need the Compose file.
 pub const DEPENDS_ON: &str = "dev.stackrun.depends-on";
+/// What runs in the container before it is stopped, as a JSON list of [`Hook`](super::Hook):
+/// stopping must not need the Compose file.
+pub const PRE_STOP: &str = "dev.stackrun.pre-stop";
 /// Key of a network in the Compose file.
 pub const NETWORK: &str = "dev.stackrun.network";
 /// Key of a volume in the Compose file.

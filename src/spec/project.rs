@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use ipnet::Ipv4Net;
 use serde::Serialize;
 
-use super::{Service, ServiceName, SessionName};
+use super::{Secret, Service, ServiceName, SessionName};
 
 /// What one or more Compose files say, interpolated, merged and normalised.
 ///
@@ -91,10 +91,15 @@ pub struct SharedFile {
 pub enum FileSource {
     /// A file on the host, absolute.
     File(PathBuf),
-    /// The value of an environment variable, by name.
-    Environment(String),
+    /// The value of an environment variable.
+    Environment {
+        /// The variable.
+        name: String,
+        /// Its value, if it is set.
+        value: Option<Secret>,
+    },
     /// Text in the Compose file.
-    Content(String),
+    Content(Secret),
     /// Held by the platform, which Compose on a single engine does not support.
     External,
 }

@@ -8,7 +8,7 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::{Build, ServiceName};
+use super::{Build, Hook, ServiceName};
 
 /// A service as the file asks for it. Absent means: the image's or the engine's
 /// default.
@@ -65,6 +65,10 @@ pub struct Service {
     pub stop_signal: Option<String>,
     /// How long a stop may take before the container is killed.
     pub stop_grace_period: Option<Duration>,
+    /// What runs in the container once it has started, in order.
+    pub post_start: Vec<Hook>,
+    /// What runs in the container before it is stopped, in order.
+    pub pre_stop: Vec<Hook>,
     /// What the engine does when the container exits.
     pub restart: Option<RestartPolicy>,
 

@@ -9,6 +9,7 @@ mod support;
 
 mod bad_input;
 mod failing;
+mod files;
 mod isolation;
 mod logs;
 mod order;

@@ -126,6 +126,8 @@ impl Scene {
             publish: Vec::new(),
             volumes: Vec::new(),
             healthcheck: None,
+            file_binds: Vec::new(),
+            text_files: Vec::new(),
             service: Arc::new(service),
         }
     }
@@ -300,6 +302,8 @@ fn bare_service(image: &str) -> Service {
         ready: None,
         stop_signal: None,
         stop_grace_period: None,
+        post_start: Vec::new(),
+        pre_stop: Vec::new(),
         restart: None,
         ports: Vec::new(),
         expose: Vec::new(),

@@ -79,6 +79,7 @@ fn config(spec: &ExecSpec) -> ExecConfig {
         cmd: Some(spec.command.clone()),
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),
+        privileged: Some(spec.privileged),
         ..ExecConfig::default()
     }
 }

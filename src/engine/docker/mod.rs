@@ -9,6 +9,7 @@ mod create;
 mod credentials;
 mod events;
 mod exec;
+mod files;
 mod healthcheck;
 mod image;
 mod info;
@@ -26,7 +27,10 @@ use futures::stream::BoxStream;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::spec::{ContainerSpec, ContainerState, NetworkSpec, Observed, SessionName, VolumeSpec};
+use crate::spec::{
+    ContainerSpec, ContainerState, NetworkSpec, Observed, SessionName, VolumeSpec,
+    desired::TextFile,
+};
 
 use super::{
     Engine, EngineEvent, EngineInfo, ExecProcess, ExecSpec, Image, LogOptions, OutputStream,
@@ -123,6 +127,10 @@ impl Engine for Docker {
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<String> {
         container::create(self, spec).await
+    }
+
+    async fn write_files(&self, container: &str, files: &[TextFile]) -> Result<()> {
+        files::write(&self.client, container, files).await
     }
 
     async fn attach(&self, container: &str) -> Result<OutputStream> {

@@ -9,14 +9,17 @@ use bollard::models::{Mount, MountBindOptions, MountType, MountVolumeOptions};
 
 use crate::{
     engine::Capabilities,
-    spec::{ContainerSpec, Mount as ServiceMount, MountKind, Service, VolumeMount},
+    spec::{
+        ContainerSpec, Mount as ServiceMount, MountKind, Service, VolumeMount, desired::FileBind,
+    },
 };
 
 /// Named and anonymous volumes, and binds that need nothing special.
 pub(super) fn mounts(spec: &ContainerSpec, capabilities: Capabilities) -> Vec<Mount> {
     let named = spec.volumes.iter().map(|mount| named(mount, capabilities));
     let others = spec.service.mounts.iter().filter_map(other);
-    named.chain(others).collect()
+    let files = spec.file_binds.iter().map(file);
+    named.chain(others).chain(files).collect()
 }
 
 /// Binds as `source:target:options`.
@@ -47,6 +50,16 @@ fn named(mount: &VolumeMount, capabilities: Capabilities) -> Mount {
                 .filter(|_| capabilities.volume_subpath),
             ..MountVolumeOptions::default()
         }),
+        ..Mount::default()
+    }
+}
+
+fn file(file: &FileBind) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(file.source.display().to_string()),
+        target: Some(file.target.clone()),
+        read_only: Some(true),
         ..Mount::default()
     }
 }

@@ -93,6 +93,8 @@ fn rich() -> ContainerSpec {
             protocol: Protocol::Tcp,
             host_ip: "127.0.0.1".parse().expect("an address"),
         }],
+        file_binds: Vec::new(),
+        text_files: Vec::new(),
         volumes: vec![VolumeMount {
             volume: "demo-w0_data".into(),
             target: "/data".into(),
@@ -127,6 +129,8 @@ fn rich_service() -> Service {
         init: Some(true),
         stop_signal: Some("SIGINT".into()),
         stop_grace_period: Some(Duration::from_millis(1200)),
+        post_start: Vec::new(),
+        pre_stop: Vec::new(),
         restart: Some(RestartPolicy::OnFailure(Some(3))),
         expose: vec!["9000".into(), "9001/udp".into()],
         extra_hosts: vec!["host.example=host-gateway".into(), "six=::1".into()],
@@ -230,6 +234,8 @@ fn mounts() -> Vec<Mount> {
 /// A service that asks for nothing but its image.
 fn service() -> Service {
     Service {
+        post_start: Vec::new(),
+        pre_stop: Vec::new(),
         name: "backend".parse().expect("a legal name"),
         image: "example/backend:1".into(),
         build: None,
