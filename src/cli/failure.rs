@@ -146,6 +146,12 @@ impl Failure {
                 "take down sessions that are not needed (`stackrun ls`), or set another pool with \
                  `x-stackrun.subnets`",
             ),
+            PlanError::AddressWithoutSubnet { network, .. } => failure.hint(format!(
+                "say under `ipam.config` of `networks.{network}` which `subnet` it is from"
+            )),
+            PlanError::AddressOfMany { .. } => {
+                failure.hint("leave the address to the engine, or start one worker")
+            }
             PlanError::Cycle(_) => failure,
         }
     }

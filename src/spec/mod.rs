@@ -15,7 +15,7 @@ pub mod observed;
 pub mod project;
 pub mod service;
 
-pub use desired::{ContainerSpec, Endpoint, NetworkSpec, VolumeMount, VolumeSpec};
+pub use desired::{ContainerSpec, Endpoint, NetworkSpec, Pinned, VolumeMount, VolumeSpec};
 pub use name::{InvalidName, ServiceName, SessionName, WorkerId};
 pub use observed::{
     ContainerState, Health, Observed, ObservedContainer, ObservedNetwork, ObservedVolume,
@@ -25,7 +25,7 @@ pub use project::{
     AddressRef, Extension, FileSource, Network, Project, SharedFile, SubnetPool, Volume,
 };
 pub use service::{
-    Build, Condition, Dependency, Device, Expect, FileMount, HealthTest, Healthcheck, Logging,
-    Mount, MountKind, NetworkAttachment, NetworkMode, Port, Probe, Protocol, PullPolicy, Ready,
-    Resources, RestartPolicy, Service, Ulimit,
+    Blkio, BlkioDevice, Build, Condition, Dependency, Device, DeviceRequest, Expect, FileMount,
+    HealthTest, Healthcheck, Logging, Mount, MountKind, NetworkAttachment, NetworkMode, Port,
+    Probe, Protocol, PullPolicy, Ready, Resources, RestartPolicy, Service, Ulimit,
 };

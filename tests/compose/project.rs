@@ -153,21 +153,17 @@ fn restart_policies_come_from_either_place() {
 }
 
 #[test]
-fn volumes_of_another_service_become_mounts() {
+fn whose_volumes_are_mounted_starts_first() {
     let text = "
 services:
-  app: { image: app, volumes_from: ['files:ro'], volumes: ['./own:/own'] }
-  files: { image: files, volumes: ['data:/data', './other:/own'] }
+  app: { image: app, volumes_from: ['files:ro', 'container:outside'] }
+  files: { image: files, volumes: ['data:/data'] }
 volumes: { data: }
 ";
     let project = load_text(text).unwrap().project;
-    let mounts = &project.services["app"].mounts;
-    let targets: Vec<_> = mounts
-        .iter()
-        .map(|it| (it.target.as_str(), it.read_only))
-        .collect();
-    assert_eq!(targets, [("/own", false), ("/data", true)]);
-    assert!(matches!(&mounts[1].kind, MountKind::Volume { key: Some(key), .. } if key == "data"));
+    let app = &project.services["app"];
+    assert_eq!(app.volumes_from, ["files:ro", "container:outside"]);
+    assert!(app.mounts.is_empty() && app.depends_on.contains_key("files"));
 }
 
 #[test]

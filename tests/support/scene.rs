@@ -12,13 +12,12 @@ use std::{
 };
 
 use futures::{FutureExt, future::join_all};
-use indexmap::IndexMap;
 use ipnet::Ipv4Net;
 use stackrun::{
     engine::{ConnectRequest, Engine, EngineChoice, Refusal, connect},
     spec::{
-        ContainerSpec, ContainerState, Endpoint, NetworkSpec, Observed, Resources, Service,
-        SessionName, VolumeMount, VolumeSpec, label,
+        ContainerSpec, ContainerState, Endpoint, NetworkSpec, Observed, Service, SessionName,
+        VolumeMount, VolumeSpec, label,
     },
 };
 
@@ -112,7 +111,7 @@ impl Scene {
         let command = command.split_whitespace().map(str::to_owned).collect();
         Service {
             command: Some(command),
-            ..bare_service(&self.image)
+            ..Service::new("fixture".parse().expect("a legal name"), &self.image)
         }
     }
 
@@ -124,7 +123,10 @@ impl Scene {
             endpoints: Vec::new(),
             network_mode: Some("none".to_owned()),
             publish: Vec::new(),
+            pid_mode: None,
+            ipc_mode: None,
             volumes: Vec::new(),
+            volumes_from: Vec::new(),
             healthcheck: None,
             service: Arc::new(service),
         }
@@ -140,6 +142,7 @@ impl Scene {
         let endpoint = |network: &&NetworkSpec| Endpoint {
             network: network.name.clone(),
             aliases: vec![name.to_owned()],
+            ..Endpoint::default()
         };
         ContainerSpec {
             network_mode: None,
@@ -201,7 +204,9 @@ impl Scene {
             driver_opts: BTreeMap::new(),
             internal: false,
             attachable: false,
+            gateway: None,
             enable_ipv6: false,
+            subnet_v6: None,
             labels: self.labels(),
         }
     }
@@ -273,64 +278,4 @@ fn some_subnet() -> Ipv4Net {
         .expect("12 bits, moved by 4")
         .to_be_bytes();
     format!("10.215.{high}.{low}/28").parse().expect("a subnet")
-}
-
-fn bare_service(image: &str) -> Service {
-    Service {
-        name: "fixture".parse().expect("a legal name"),
-        image: image.to_owned(),
-        build: None,
-        pull_policy: None,
-        platform: None,
-        command: None,
-        entrypoint: None,
-        environment: IndexMap::new(),
-        user: None,
-        working_dir: None,
-        hostname: None,
-        domainname: None,
-        container_name: None,
-        replicas: 1,
-        tty: false,
-        stdin_open: false,
-        init: None,
-        labels: IndexMap::new(),
-        depends_on: IndexMap::new(),
-        healthcheck: None,
-        ready: None,
-        stop_signal: None,
-        stop_grace_period: None,
-        restart: None,
-        ports: Vec::new(),
-        expose: Vec::new(),
-        networks: IndexMap::new(),
-        network_mode: None,
-        extra_hosts: Vec::new(),
-        dns: Vec::new(),
-        dns_search: Vec::new(),
-        dns_opt: Vec::new(),
-        links: Vec::new(),
-        mounts: Vec::new(),
-        configs: Vec::new(),
-        secrets: Vec::new(),
-        read_only: false,
-        shm_size: None,
-        privileged: false,
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        security_opt: Vec::new(),
-        group_add: Vec::new(),
-        devices: Vec::new(),
-        sysctls: IndexMap::new(),
-        ulimits: IndexMap::new(),
-        resources: Resources::default(),
-        pid: None,
-        ipc: None,
-        uts: None,
-        userns_mode: None,
-        cgroup: None,
-        cgroup_parent: None,
-        runtime: None,
-        logging: None,
-    }
 }
