@@ -241,7 +241,10 @@ async fn once_it_has_ended_it_is_over() {
         let name = policy
             .and_then(|policy| policy.name)
             .map(|it| it.to_string());
-        assert_eq!(name.as_deref(), Some("no"));
+        assert!(
+            matches!(name.as_deref(), None | Some("" | "no")),
+            "{name:?}"
+        );
     })
     .await;
 }
