@@ -130,8 +130,8 @@ pub(super) fn warnings(project: &Project) -> Vec<String> {
             };
             let mut say = |address: &dyn Display, number: &dyn Display| {
                 warnings.push(format!(
-                    "`{}` does not have the address {address} in the network `{key}`: each worker \
-                     has a subnet of its own there, in which it has the address number {number}",
+                    "`{}` asks for the address {address} in the network `{key}`: in each worker it \
+                     has number {number} of the worker's own subnet instead",
                     service.name
                 ));
             };

@@ -46,10 +46,10 @@ fn logging(service: &Service) -> Option<String> {
     }
     let kept = match driver {
         "none" => "nothing",
-        _ => "at most what the engine caches",
+        _ => "at most what it has cached",
     };
     Some(format!(
-        "`{}` logs to `{driver}`, from which the engine reads {kept} back: the log files and \
+        "`{}` logs to `{driver}`, from which the engine reads back {kept}: the log files and \
          what is shown while stackrun is attached are complete, but `stackrun logs` of a \
          detached session misses what was written after it was detached",
         service.name
