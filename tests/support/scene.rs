@@ -13,6 +13,7 @@ use std::{
 
 use futures::{FutureExt, future::join_all};
 use ipnet::Ipv4Net;
+use serde_json::Value;
 use stackrun::{
     engine::{ConnectRequest, Engine, EngineChoice, Refusal, connect},
     spec::{
@@ -188,6 +189,40 @@ impl Scene {
             state.status.is_over().then_some(state)
         })
         .await
+    }
+
+    /// What the engine itself says of a container, as JSON.
+    pub async fn inspect(&self, id: &str) -> Value {
+        let client = fixture::client(&*self.engine);
+        let inspected = client.inspect_container(id, None).await;
+        serde_json::to_value(inspected.expect("a container")).expect("JSON")
+    }
+
+    /// Creates a container for a service, which the engine may refuse in these words, and
+    /// tells what the engine has written down.
+    pub async fn inspect_unless(&self, service: Service, refusal: &str) -> Option<Value> {
+        let name = format!("unless-{:x}", unique());
+        match self
+            .engine
+            .create_container(&self.container(&name, service))
+            .await
+        {
+            Ok(id) => Some(self.inspect(&id).await),
+            Err(error) => {
+                let reply = std::error::Error::source(&error).expect("the engine's words");
+                let reply = reply.to_string();
+                assert!(reply.to_lowercase().contains(refusal), "{reply}");
+                None
+            }
+        }
+    }
+
+    /// What a service of one command prints.
+    pub async fn says(&self, name: &str, service: Service) -> String {
+        let ended = self.run(name, service).await;
+        let output = &ended.output;
+        assert_eq!(ended.state.exit_code, 0, "{name}: {}", output.stderr());
+        output.stdout().trim_end().to_owned()
     }
 
     /// Inspects a container.
