@@ -4,12 +4,17 @@
 mod support;
 
 mod engine {
+    mod addresses;
     mod containers;
     mod events;
     mod exec;
     mod health;
+    mod identity;
     mod images;
+    mod limits;
     mod logs;
+    mod mounts;
+    mod namespaces;
     mod networks;
     mod observe;
     mod output;

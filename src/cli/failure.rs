@@ -162,6 +162,12 @@ impl Failure {
                 "pull, build or load it (`docker image ls` lists what is there), or name an archive \
                  that has it: `x-stackrun: {{ images: {{ \"{image}\": image.tar }} }}`"
             )),
+            PlanError::AddressWithoutSubnet { network, .. } => failure.hint(format!(
+                "say under `ipam.config` of `networks.{network}` which `subnet` it is from"
+            )),
+            PlanError::AddressOfMany { .. } => {
+                failure.hint("leave the address to the engine, or start one worker")
+            }
             PlanError::Cycle(_) | PlanError::BuildCycle { .. } | PlanError::File { .. } => failure,
         }
     }

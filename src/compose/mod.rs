@@ -14,7 +14,7 @@
 //! | defaults, absolute paths, implicit networks and dependencies | `defaults`, `paths`, `normalise`, `environment` |
 //! | one spelling for each value | `values`, `quantity`, `shell` |
 //! | check that the project hangs together | `check` |
-//! | typed result and canonical text | `project`, `service`, `extension`, `canonical` |
+//! | typed result and canonical text | `project`, `service`, `seccomp`, `extension`, `canonical` |
 //!
 //! Every node knows where it was written, so that every error can show the line. The
 //! loader reads files through a [`Source`] and variables from [`LoadOptions`]; it knows
@@ -46,6 +46,7 @@ mod project;
 mod quantity;
 mod scalar;
 mod schema;
+mod seccomp;
 mod service;
 mod shell;
 mod source;
@@ -160,7 +161,8 @@ fn run(
     let canonical = Canonical::new(tree, profiles);
     let disabled: Vec<_> = disabled.keys().map(String::as_str).collect();
     let mut warnings = Vec::new();
-    let project = project::project(canonical.tree(), &setting, &disabled, &mut warnings)?;
+    let mut project = project::project(canonical.tree(), &setting, &disabled, &mut warnings)?;
+    seccomp::read_profiles(&mut project, canonical.tree(), &setting, context)?;
     for warning in warnings {
         context.warn(warning);
     }

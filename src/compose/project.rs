@@ -48,7 +48,6 @@ pub(super) fn project(
             service::service(service_name, image, node, &around, warnings)?,
         );
     }
-    mount_volumes_from(&mut services, tree);
     drop_missing_dependencies(&mut services);
 
     let enabled = services.keys().map(ServiceName::as_str).collect();
@@ -64,7 +63,9 @@ pub(super) fn project(
         name: setting.name.clone(),
         directory: setting.directory.clone(),
         files: setting.files.iter().map(|file| file.path.clone()).collect(),
-        networks: collect(tree, "networks", |key, node| network(name, key, node)),
+        networks: collect(tree, "networks", |key, node| {
+            network(name, key, node, warnings)
+        }),
         volumes: collect(tree, "volumes", |key, node| volume(name, key, node)),
         configs: collect(tree, "configs", |key, node| shared_file(setting, key, node)),
         secrets,
@@ -73,7 +74,11 @@ pub(super) fn project(
     })
 }
 
-fn collect<T>(tree: &Map, kind: &str, read: impl Fn(&str, &Node) -> T) -> IndexMap<String, T> {
+fn collect<T>(
+    tree: &Map,
+    kind: &str,
+    mut read: impl FnMut(&str, &Node) -> T,
+) -> IndexMap<String, T> {
     resources(tree, kind)
         .map(|(key, _, node)| (key.to_owned(), read(key, node)))
         .collect()
@@ -92,14 +97,14 @@ fn given_name(project: &str, key: &str, node: &Node) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn network(project: &str, key: &str, node: &Node) -> Network {
-    let pools = node
-        .get("ipam")
-        .and_then(|ipam| ipam.get("config")?.as_list());
-    let subnets = pools
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|pool| pool.get_str("subnet"));
+fn network(project: &str, key: &str, node: &Node, warnings: &mut Vec<Problem>) -> Network {
+    let ipam = node.get("ipam");
+    let pools = ipam.and_then(|ipam| ipam.get("config")?.as_list());
+    let pools = pools.unwrap_or_default();
+    if !is_external(node) {
+        warn_of_address_options(key, ipam, pools, warnings);
+    }
+    let texts = |key| pools.iter().filter_map(move |pool| pool.get_str(key));
     Network {
         name: given_name(project, key, node),
         external: is_external(node),
@@ -108,8 +113,36 @@ fn network(project: &str, key: &str, node: &Node) -> Network {
         internal: service::flag(node, "internal"),
         attachable: service::flag(node, "attachable"),
         enable_ipv6: service::flag(node, "enable_ipv6"),
-        subnets: subnets.map(str::to_owned).collect(),
+        subnets: texts("subnet").map(str::to_owned).collect(),
+        gateway: texts("gateway").find_map(|gateway| gateway.parse().ok()),
         labels: service::texts_by_name(node, "labels"),
+    }
+}
+
+/// A worker's subnet is not the file's, and stays with the engine's own manager.
+fn warn_of_address_options(
+    network: &str,
+    ipam: Option<&Node>,
+    pools: &[Node],
+    warnings: &mut Vec<Problem>,
+) {
+    let driver = ipam.and_then(|ipam| ipam.get("driver"));
+    let driver = driver.filter(|driver| !matches!(driver.as_str(), Some("" | "default")));
+    let in_pools = ["ip_range", "aux_addresses"].into_iter().flat_map(|key| {
+        pools
+            .iter()
+            .filter_map(move |pool| Some((key, pool.get(key)?)))
+    });
+    for (key, node) in driver
+        .map(|node| ("driver", node))
+        .into_iter()
+        .chain(in_pools)
+    {
+        let message = format!(
+            "`ipam` of network `{network}` has `{key}`, which has no effect: each worker has a \
+             subnet of its own"
+        );
+        warnings.push(Problem::warning(node.span, message));
     }
 }
 
@@ -140,32 +173,6 @@ fn shared_file(setting: &Setting, key: &str, node: &Node) -> SharedFile {
     SharedFile {
         name: given_name(setting.name.as_str(), key, node),
         source,
-    }
-}
-
-/// `volumes_from: [other:ro]` mounts what another service mounts, but for what the
-/// service mounts itself.
-fn mount_volumes_from(services: &mut IndexMap<ServiceName, Service>, tree: &Map) {
-    for (key, _, node) in resources(tree, "services") {
-        let from = node
-            .get("volumes_from")
-            .and_then(Node::as_list)
-            .unwrap_or_default();
-        for item in from.iter().filter_map(Node::as_str) {
-            let (other, mode) = item.split_once(':').unwrap_or((item, "rw"));
-            let Some(mounts) = services.get(other).map(|other| other.mounts.clone()) else {
-                continue;
-            };
-            let Some(service) = services.get_mut(key) else {
-                continue;
-            };
-            for mut mount in mounts {
-                if service.mounts.iter().all(|own| own.target != mount.target) {
-                    mount.read_only |= mode == "ro";
-                    service.mounts.push(mount);
-                }
-            }
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! What Compose accepts and an engine would refuse later is taken with a warning, so
 //! that `config` shows it.
 
-use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use indexmap::IndexMap;
 
@@ -15,9 +15,9 @@ use super::{
     quantity,
 };
 use crate::spec::{
-    Condition, Dependency, Device, FileMount, HealthTest, Healthcheck, Hook, Logging, Mount,
-    MountKind, NetworkAttachment, NetworkMode, Port, Protocol, PullPolicy, Ready, Resources,
-    RestartPolicy, Service, ServiceName, Ulimit,
+    Blkio, BlkioDevice, Condition, Dependency, Device, DeviceRequest, FileMount, HealthTest,
+    Healthcheck, Hook, Logging, Mount, MountKind, NetworkAttachment, NetworkMode, Port, Protocol,
+    PullPolicy, Ready, Resources, RestartPolicy, Service, ServiceName, Ulimit,
 };
 
 /// Builds a service from its canonical form.
@@ -50,6 +50,7 @@ pub(super) fn service(
         stdin_open: flag(node, "stdin_open"),
         init: node.get("init").and_then(Node::as_bool),
         labels: texts_by_name(node, "labels"),
+        annotations: texts_by_name(node, "annotations"),
 
         depends_on: dependencies(node),
         healthcheck: node.get("healthcheck").and_then(healthcheck),
@@ -62,6 +63,7 @@ pub(super) fn service(
 
         ports: list(node, "ports").map(port).collect::<Result<_, _>>()?,
         expose: texts(node, "expose"),
+        mac_address: text(node, "mac_address"),
         networks: networks(node, warnings),
         network_mode: network_mode(node, warnings),
         extra_hosts: texts(node, "extra_hosts"),
@@ -69,8 +71,10 @@ pub(super) fn service(
         dns_search: texts(node, "dns_search"),
         dns_opt: texts(node, "dns_opt"),
         links: texts(node, "links"),
+        external_links: texts(node, "external_links"),
 
         mounts: mounts(node, warnings),
+        volumes_from: texts(node, "volumes_from"),
         configs: list(node, "configs")
             .map(|item| file_mount(item, "/"))
             .collect(),
@@ -79,16 +83,20 @@ pub(super) fn service(
             .collect(),
         read_only: flag(node, "read_only"),
         shm_size: bytes(node, "shm_size"),
+        storage_opt: texts_by_name(node, "storage_opt"),
 
         privileged: flag(node, "privileged"),
         cap_add: texts(node, "cap_add"),
         cap_drop: texts(node, "cap_drop"),
-        security_opt: texts(node, "security_opt"),
+        security_opt: security_opt(node),
         group_add: texts(node, "group_add"),
-        devices: list(node, "devices").map(device).collect(),
+        devices: devices(node),
+        device_cgroup_rules: texts(node, "device_cgroup_rules"),
+        device_requests: device_requests(node),
         sysctls: texts_by_name(node, "sysctls"),
         ulimits: ulimits(node),
         resources: resources(node),
+        blkio: node.get("blkio_config").map(blkio).unwrap_or_default(),
         pid: text(node, "pid"),
         ipc: text(node, "ipc"),
         uts: text(node, "uts"),
@@ -96,6 +104,7 @@ pub(super) fn service(
         cgroup: text(node, "cgroup"),
         cgroup_parent: text(node, "cgroup_parent"),
         runtime: text(node, "runtime"),
+        isolation: isolation(node, warnings),
         logging: node.get("logging").map(|logging| Logging {
             driver: text(logging, "driver"),
             options: texts_by_name(logging, "options"),
@@ -104,17 +113,8 @@ pub(super) fn service(
     })
 }
 
-/// Keys that change what a container is in Compose and that no engine of ours can
-/// honour.
-const NO_EFFECT: [&str; 7] = [
-    "blkio_config",
-    "credential_spec",
-    "device_cgroup_rules",
-    "external_links",
-    "gpus",
-    "models",
-    "use_api_socket",
-];
+/// Keys that change what a container is in Compose and that have no effect here.
+const NO_EFFECT: [&str; 1] = ["models"];
 
 fn warn_of_what_has_no_effect(name: &ServiceName, node: &Node, warnings: &mut Vec<Problem>) {
     let Some(map) = node.as_map() else { return };
@@ -124,14 +124,14 @@ fn warn_of_what_has_no_effect(name: &ServiceName, node: &Node, warnings: &mut Ve
             warnings.push(Problem::warning(span, message));
         }
     }
-    for item in list(node, "volumes_from") {
-        if item
-            .as_str()
-            .is_some_and(|from| from.starts_with("container:"))
-        {
-            let message = format!("service `{name}` cannot have volumes of a container outside");
-            warnings.push(Problem::warning(item.span, message));
-        }
+    let config = node.get("credential_spec").and_then(|it| it.get("config"));
+    if let Some(config) = config {
+        let message = format!(
+            "service `{name}` takes its `credential_spec` from a config, which has no effect here"
+        );
+        warnings.push(
+            Problem::warning(config.span, message).help("use `file:` or `registry:` instead"),
+        );
     }
 }
 
@@ -306,6 +306,18 @@ fn restart(node: &Node, warnings: &mut Vec<Problem>) -> Option<RestartPolicy> {
     }
 }
 
+fn isolation(node: &Node, warnings: &mut Vec<Problem>) -> Option<String> {
+    const KNOWN: [&str; 3] = ["default", "process", "hyperv"];
+    let isolation = text(node, "isolation")?;
+    if KNOWN.contains(&isolation.as_str()) {
+        return Some(isolation);
+    }
+    let message = format!("unknown isolation `{isolation}`, which is ignored");
+    let place = node.get("isolation").map_or(node.span, |it| it.span);
+    warnings.push(Problem::warning(place, message).suggest(&isolation, KNOWN));
+    None
+}
+
 fn port(node: &Node) -> Result<Port, Problem> {
     let protocol = match node.get_str("protocol") {
         Some("udp") => Protocol::Udp,
@@ -326,26 +338,46 @@ fn port(node: &Node) -> Result<Port, Problem> {
     })
 }
 
+/// The engine takes credentials for Windows as a security option.
+fn security_opt(node: &Node) -> Vec<String> {
+    let mut options = texts(node, "security_opt");
+    if let Some(spec) = node.get("credential_spec") {
+        for kind in ["file", "registry"] {
+            let source = text(spec, kind);
+            options.extend(source.map(|source| format!("credentialspec={kind}://{source}")));
+        }
+    }
+    options
+}
+
 fn networks(node: &Node, warnings: &mut Vec<Problem>) -> IndexMap<String, NetworkAttachment> {
     let mut networks = IndexMap::new();
     for (name, it) in entries(node, "networks") {
         let attachment = NetworkAttachment {
             aliases: texts(it, "aliases"),
-            ipv4_address: address(it, warnings),
+            ipv4_address: address(it.get("ipv4_address"), "IPv4", warnings),
+            ipv6_address: address(it.get("ipv6_address"), "IPv6", warnings),
+            link_local_ips: list(it, "link_local_ips")
+                .filter_map(|item| address::<IpAddr>(Some(item), "IP", warnings))
+                .collect(),
             mac_address: text(it, "mac_address"),
             priority: integer(it, "priority").unwrap_or(0),
+            gateway_priority: integer(it, "gw_priority").filter(|priority| *priority != 0),
+            interface_name: text(it, "interface_name"),
+            driver_opts: texts_by_name(it, "driver_opts"),
         };
         networks.insert(name.to_owned(), attachment);
     }
     networks
 }
 
-fn address(node: &Node, warnings: &mut Vec<Problem>) -> Option<Ipv4Addr> {
-    let text = node.get("ipv4_address")?;
-    let address = text.as_str()?.parse().ok();
-    if address.is_none() && text.as_str() != Some("") {
-        let message = format!("`{}` is not an IPv4 address; it is ignored", text.as_str()?);
-        warnings.push(Problem::warning(text.span, message));
+fn address<A: FromStr>(node: Option<&Node>, kind: &str, warnings: &mut Vec<Problem>) -> Option<A> {
+    let node = node?;
+    let text = node.as_str()?;
+    let address = text.parse().ok();
+    if address.is_none() && !text.is_empty() {
+        let message = format!("`{text}` is not an {kind} address; it is ignored");
+        warnings.push(Problem::warning(node.span, message));
     }
     address
 }
@@ -389,7 +421,26 @@ fn mounts(node: &Node, warnings: &mut Vec<Problem>) -> Vec<Mount> {
         });
     }
     mounts.extend(list(node, "tmpfs").filter_map(Node::as_str).map(tmpfs));
+    if flag(node, "use_api_socket") {
+        mounts.push(api_socket());
+    }
     mounts
+}
+
+/// Where Compose takes the engine's socket to be, outside and inside.
+const API_SOCKET: &str = "/var/run/docker.sock";
+
+fn api_socket() -> Mount {
+    Mount {
+        kind: MountKind::Bind {
+            source: PathBuf::from(API_SOCKET),
+            create_host_path: false,
+            propagation: None,
+            selinux: None,
+        },
+        target: API_SOCKET.to_owned(),
+        read_only: false,
+    }
 }
 
 fn mount_kind(item: &Node) -> Option<MountKind> {
@@ -403,6 +454,10 @@ fn mount_kind(item: &Node) -> Option<MountKind> {
                 subpath: text(volume, "subpath"),
             }
         }
+        "image" => MountKind::Image {
+            image: text(item, "source")?,
+            subpath: text(options("image"), "subpath"),
+        },
         "bind" => {
             let bind = options("bind");
             MountKind::Bind {
@@ -470,12 +525,82 @@ fn hooks(node: &Node, key: &str) -> Vec<Hook> {
     list(node, key).map(hook).collect()
 }
 
-fn device(item: &Node) -> Device {
-    let source = text(item, "source").unwrap_or_default();
-    Device {
-        target: text(item, "target").unwrap_or_else(|| source.clone()),
-        permissions: text(item, "permissions").unwrap_or_else(|| "rwm".to_owned()),
-        source,
+/// Devices of the host.
+fn devices(node: &Node) -> Vec<Device> {
+    let devices = list(node, "devices").filter(|item| cdi_name(item).is_none());
+    devices
+        .map(|item| {
+            let source = text(item, "source").unwrap_or_default();
+            Device {
+                target: text(item, "target").unwrap_or_else(|| source.clone()),
+                permissions: text(item, "permissions").unwrap_or_else(|| "rwm".to_owned()),
+                source,
+            }
+        })
+        .collect()
+}
+
+/// The name that a device has by the Container Device Interface, where it is not a path:
+/// `vendor.example/class=name`.
+fn cdi_name(item: &Node) -> Option<String> {
+    let source = text(item, "source")?;
+    let (vendor, rest) = source.split_once('/')?;
+    let (class, name) = rest.split_once('=')?;
+    let is_name = !vendor.is_empty() && !class.contains('/') && !name.is_empty();
+    let as_it_is = text(item, "target").is_none_or(|target| target == source);
+    (is_name && as_it_is).then_some(source)
+}
+
+/// Devices that a driver provides.
+fn device_requests(node: &Node) -> Vec<DeviceRequest> {
+    let named: Vec<String> = list(node, "devices").filter_map(cdi_name).collect();
+    let named = (!named.is_empty()).then(|| DeviceRequest {
+        driver: Some("cdi".to_owned()),
+        ids: named,
+        ..DeviceRequest::default()
+    });
+    let gpus = list(node, "gpus").map(|item| {
+        let mut request = device_request(item);
+        request.capabilities.push("gpu".to_owned());
+        request
+    });
+    let reserved = node
+        .get("deploy")
+        .and_then(|deploy| deploy.get("resources")?.get("reservations"));
+    let reserved = reserved
+        .into_iter()
+        .flat_map(|reserved| list(reserved, "devices"));
+    let reserved = reserved.map(device_request);
+    named.into_iter().chain(gpus).chain(reserved).collect()
+}
+
+fn device_request(item: &Node) -> DeviceRequest {
+    DeviceRequest {
+        driver: text(item, "driver"),
+        count: integer(item, "count").filter(|count| *count != 0),
+        ids: texts(item, "device_ids"),
+        capabilities: texts(item, "capabilities"),
+        options: texts_by_name(item, "options"),
+    }
+}
+
+fn blkio(node: &Node) -> Blkio {
+    let limits = |key, value| {
+        let limits = list(node, key).filter_map(|item| {
+            Some(BlkioDevice {
+                path: text(item, "path")?,
+                value: integer(item, value)?,
+            })
+        });
+        limits.collect()
+    };
+    Blkio {
+        weight: integer(node, "weight").filter(|weight| *weight > 0),
+        weight_device: limits("weight_device", "weight"),
+        device_read_bps: limits("device_read_bps", "rate"),
+        device_write_bps: limits("device_write_bps", "rate"),
+        device_read_iops: limits("device_read_iops", "rate"),
+        device_write_iops: limits("device_write_iops", "rate"),
     }
 }
 
@@ -524,7 +649,18 @@ fn resources(node: &Node) -> Resources {
         cpu_shares: integer(node, "cpu_shares").filter(|shares| *shares > 0),
         cpu_quota: integer(node, "cpu_quota").filter(|quota| *quota != 0),
         cpu_period: integer(node, "cpu_period").filter(|period| *period != 0),
+        cpu_rt_period: integer(node, "cpu_rt_period").filter(|period| *period != 0),
+        cpu_rt_runtime: integer(node, "cpu_rt_runtime").filter(|runtime| *runtime != 0),
+        cpuset: text(node, "cpuset"),
+        cpu_count: integer(node, "cpu_count").filter(|count| *count != 0),
+        cpu_percent: number(node, "cpu_percent").filter(positive).map(percent),
         oom_kill_disable: flag(node, "oom_kill_disable"),
         oom_score_adj: integer(node, "oom_score_adj"),
     }
+}
+
+/// The engine takes whole percents.
+#[expect(clippy::cast_possible_truncation, reason = "the schema ends at 100")]
+fn percent(share: f64) -> i64 {
+    share.round() as i64
 }

@@ -178,11 +178,23 @@ impl std::fmt::Display for EngineKind {
 /// What an engine can do beyond the common ground. Used where it is there, never
 /// depended on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is there or not")]
 pub struct Capabilities {
+    /// Hands annotations to the OCI runtime (Docker API 1.43).
+    pub annotations: bool,
+    /// Gives each network of a container a MAC address of its own (Docker API 1.44).
+    pub endpoint_mac_address: bool,
     /// Checks health at `start_interval` while a container starts (Docker API 1.44).
     pub start_interval: bool,
     /// Mounts a path inside a volume (Docker API 1.45).
     pub volume_subpath: bool,
+    /// Mounts images (Docker API 1.48).
+    pub image_mounts: bool,
+    /// Lets a container choose the network that has the default route (Docker API
+    /// 1.48).
+    pub gateway_priority: bool,
+    /// Lets a container name its interfaces (Docker API 1.49).
+    pub interface_names: bool,
 }
 
 /// An image in the local store.

@@ -1,31 +1,18 @@
 //! One worker's container of a service, with every name and label decided.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    engine::Image,
+    engine::{Capabilities, Image},
     spec::{
-        ContainerSpec, Endpoint, MountKind, NetworkMode, Project, Protocol, Service, VolumeMount,
-        desired::PublishRequest, label,
+        ContainerSpec, Endpoint, MountKind, NetworkAttachment, NetworkMode, Project, Protocol,
+        Service, ServiceName, VolumeMount, desired::PublishRequest, label,
     },
-    text,
 };
 
-use super::{Naming, PlanError, Replica, World, files::files, readiness};
-
-/// Something that workers share, so that their isolation ends there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Shared {
-    /// `network`, `volume`, `host directory`, `host network`.
-    pub what: &'static str,
-    /// Its name or path.
-    pub name: String,
-    /// The services that use it.
-    pub services: Vec<String>,
-}
+use super::{Naming, PlanError, Replica, World, address, files::files, readiness};
 
 /// Decides everything about one container.
 pub(super) fn container(
@@ -34,16 +21,26 @@ pub(super) fn container(
     world: &World,
     replica: &Replica,
     service: &Arc<Service>,
+    workers: u32,
 ) -> Result<ContainerSpec, PlanError> {
     let image = world.images.get(&service.image);
     let files = files(project, service)?;
+    let place = Place {
+        project,
+        naming,
+        replica,
+        service,
+    };
     let mut spec = ContainerSpec {
         name: naming.container(replica),
         labels: naming.labels(replica.worker),
-        endpoints: endpoints(project, naming, replica, service),
-        network_mode: network_mode(naming, replica, service),
+        endpoints: place.endpoints(workers, world.capabilities)?,
+        network_mode: place.network_mode(),
+        pid_mode: place.namespace(service.pid.as_deref()),
+        ipc_mode: place.namespace(service.ipc.as_deref()),
         publish: publish(service, image)?,
-        volumes: volumes(project, naming, replica, service),
+        volumes: place.volumes(),
+        volumes_from: place.volumes_from(),
         file_binds: files.binds,
         text_files: files.texts,
         healthcheck: readiness::tuned_healthcheck(service, image, world.capabilities),
@@ -88,63 +85,194 @@ fn config_hash(spec: &ContainerSpec, image: Option<&Image>) -> String {
         .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-/// How readiness is seen is stackrun's business: changing it does not make another
-/// container.
+/// How readiness is seen is stackrun's business, and so is what happens when a container
+/// ends: changing it does not make another container.
 fn without_readiness(service: &Service) -> Service {
     Service {
         ready: None,
         build: None,
         pull_policy: None,
+        restart: None,
         replicas: 1,
         ..service.clone()
     }
 }
 
-fn endpoints(
-    project: &Project,
-    naming: &Naming<'_>,
-    replica: &Replica,
-    service: &Service,
-) -> Vec<Endpoint> {
-    let mut networks: Vec<_> = service.networks.iter().collect();
-    networks.sort_by_key(|(_, attachment)| std::cmp::Reverse(attachment.priority));
-    networks
-        .into_iter()
-        .map(|(key, attachment)| {
-            let mut aliases = vec![service.name.to_string()];
-            aliases.extend(attachment.aliases.iter().cloned());
-            aliases.extend(service.container_name.clone());
-            Endpoint {
-                network: network_name(project, naming, replica, key),
-                aliases,
-            }
-        })
-        .collect()
+/// One worker's copy of a service, among the things of the same worker.
+struct Place<'a> {
+    project: &'a Project,
+    naming: &'a Naming<'a>,
+    replica: &'a Replica,
+    service: &'a Service,
 }
 
-fn network_name(project: &Project, naming: &Naming<'_>, replica: &Replica, key: &str) -> String {
-    match project.networks.get(key) {
-        Some(network) if network.external => network.name.clone().unwrap_or_else(|| key.to_owned()),
-        _ => naming.resource(replica.worker, key),
+impl Place<'_> {
+    /// The service's networks, the one that is joined first in front.
+    fn endpoints(
+        &self,
+        workers: u32,
+        capabilities: Capabilities,
+    ) -> Result<Vec<Endpoint>, PlanError> {
+        let mut networks: Vec<_> = self.service.networks.iter().collect();
+        networks.sort_by_key(|(_, attachment)| std::cmp::Reverse(attachment.priority));
+        let endpoints = networks
+            .into_iter()
+            .map(|(key, attachment)| self.endpoint(key, attachment, workers, capabilities));
+        let mut endpoints: Vec<_> = endpoints.collect::<Result<_, _>>()?;
+        if let Some(mac_address) = self.service.mac_address.clone() {
+            // The engine's own network takes no names, but a MAC address.
+            if self.service.network_mode == Some(NetworkMode::Bridge) {
+                endpoints.push(Endpoint {
+                    network: "bridge".to_owned(),
+                    ..Endpoint::default()
+                });
+            }
+            if let Some(first) = endpoints.first_mut() {
+                first.mac_address.get_or_insert(mac_address);
+            }
+        }
+        Ok(endpoints)
+    }
+
+    fn endpoint(
+        &self,
+        key: &str,
+        attachment: &NetworkAttachment,
+        workers: u32,
+        capabilities: Capabilities,
+    ) -> Result<Endpoint, PlanError> {
+        let service = self.service;
+        let mut aliases = vec![service.name.to_string()];
+        aliases.extend(attachment.aliases.iter().cloned());
+        aliases.extend(service.container_name.clone());
+        let (ipv4, ipv6) = match self.project.networks.get(key) {
+            Some(network) => address::addresses(network, key, service, attachment, workers)?,
+            None => (None, None),
+        };
+        let mut driver_opts: BTreeMap<_, _> = attachment.driver_opts.clone().into_iter().collect();
+        if let Some(name) = attachment.interface_name.clone()
+            && capabilities.interface_names
+        {
+            driver_opts.insert(INTERFACE_NAME.to_owned(), name);
+        }
+        Ok(Endpoint {
+            network: self.network_name(key),
+            aliases,
+            links: self.links(),
+            ipv4,
+            ipv6,
+            link_local: attachment.link_local_ips.clone(),
+            mac_address: attachment.mac_address.clone(),
+            gateway_priority: attachment.gateway_priority,
+            driver_opts,
+        })
+    }
+
+    /// Names that only this service has for others. Without a name of its own, a link
+    /// says nothing: a service is found by its name anyway.
+    fn links(&self) -> Vec<String> {
+        let own = self.service.links.iter().filter_map(|link| {
+            let (name, alias) = link.split_once(':')?;
+            let service = name.parse().ok()?;
+            Some(format!("{}:{alias}", self.container_of(service)))
+        });
+        let external = self.service.external_links.iter().map(|link| {
+            let (container, alias) = link.split_once(':').unwrap_or((link, link));
+            format!("{container}:{alias}")
+        });
+        own.chain(external).collect()
+    }
+
+    /// The first container of another service of the same worker.
+    fn container_of(&self, service: ServiceName) -> String {
+        self.naming.container(&Replica {
+            worker: self.replica.worker,
+            service,
+            number: 1,
+        })
+    }
+
+    fn network_name(&self, key: &str) -> String {
+        match self.project.networks.get(key) {
+            Some(network) if network.external => {
+                network.name.clone().unwrap_or_else(|| key.to_owned())
+            }
+            _ => self.naming.resource(self.replica.worker, key),
+        }
+    }
+
+    fn network_mode(&self) -> Option<String> {
+        Some(match self.service.network_mode.as_ref()? {
+            NetworkMode::None => "none".to_owned(),
+            NetworkMode::Host => "host".to_owned(),
+            NetworkMode::Bridge => "bridge".to_owned(),
+            NetworkMode::Container(container) => format!("container:{container}"),
+            NetworkMode::Service(name) => format!("container:{}", self.container_of(name.clone())),
+        })
+    }
+
+    /// `service:NAME` of `pid` and `ipc` is a container of the same worker.
+    fn namespace(&self, mode: Option<&str>) -> Option<String> {
+        let mode = mode?;
+        let service = mode
+            .strip_prefix("service:")
+            .and_then(|name| name.parse().ok());
+        Some(match service {
+            Some(service) => format!("container:{}", self.container_of(service)),
+            None => mode.to_owned(),
+        })
+    }
+
+    fn volumes(&self) -> Vec<VolumeMount> {
+        let named = self
+            .service
+            .mounts
+            .iter()
+            .filter_map(|mount| match &mount.kind {
+                MountKind::Volume {
+                    key: Some(key),
+                    nocopy,
+                    subpath,
+                } => Some((mount, key, nocopy, subpath)),
+                _ => None,
+            });
+        named
+            .map(|(mount, key, nocopy, subpath)| VolumeMount {
+                volume: self.volume_name(key),
+                target: mount.target.clone(),
+                read_only: mount.read_only,
+                nocopy: *nocopy,
+                subpath: subpath.clone(),
+            })
+            .collect()
+    }
+
+    fn volume_name(&self, key: &str) -> String {
+        match self.project.volumes.get(key) {
+            Some(volume) if volume.external => {
+                volume.name.clone().unwrap_or_else(|| key.to_owned())
+            }
+            _ => self.naming.resource(self.replica.worker, key),
+        }
+    }
+
+    fn volumes_from(&self) -> Vec<String> {
+        let sources = self.service.volumes_from.iter();
+        sources
+            .map(|from| match from.strip_prefix("container:") {
+                Some(container) => container.to_owned(),
+                None => {
+                    let (name, mode) = from.split_once(':').unwrap_or((from, "rw"));
+                    let container = name.parse().map(|service| self.container_of(service));
+                    format!("{}:{mode}", container.unwrap_or_else(|_| name.to_owned()))
+                }
+            })
+            .collect()
     }
 }
 
-fn network_mode(naming: &Naming<'_>, replica: &Replica, service: &Service) -> Option<String> {
-    Some(match service.network_mode.as_ref()? {
-        NetworkMode::None => "none".to_owned(),
-        NetworkMode::Host => "host".to_owned(),
-        NetworkMode::Bridge => "bridge".to_owned(),
-        NetworkMode::Container(container) => format!("container:{container}"),
-        NetworkMode::Service(name) => {
-            let other = Replica {
-                worker: replica.worker,
-                service: name.clone(),
-                number: 1,
-            };
-            format!("container:{}", naming.container(&other))
-        }
-    })
-}
+/// The option by which the bridge driver learns the name of an interface.
+const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
 
 /// What the file publishes, and what a probe from the host needs, each once. Whatever
 /// host port the file names, every worker gets an ephemeral one: two copies must not
@@ -173,101 +301,4 @@ fn publish(service: &Service, image: Option<&Image>) -> Result<Vec<PublishReques
     requests.sort();
     requests.dedup();
     Ok(requests)
-}
-
-fn volumes(
-    project: &Project,
-    naming: &Naming<'_>,
-    replica: &Replica,
-    service: &Service,
-) -> Vec<VolumeMount> {
-    let named = service.mounts.iter().filter_map(|mount| match &mount.kind {
-        MountKind::Volume {
-            key: Some(key),
-            nocopy,
-            subpath,
-        } => Some((mount, key, nocopy, subpath)),
-        _ => None,
-    });
-    named
-        .map(|(mount, key, nocopy, subpath)| VolumeMount {
-            volume: volume_name(project, naming, replica, key),
-            target: mount.target.clone(),
-            read_only: mount.read_only,
-            nocopy: *nocopy,
-            subpath: subpath.clone(),
-        })
-        .collect()
-}
-
-fn volume_name(project: &Project, naming: &Naming<'_>, replica: &Replica, key: &str) -> String {
-    match project.volumes.get(key) {
-        Some(volume) if volume.external => volume.name.clone().unwrap_or_else(|| key.to_owned()),
-        _ => naming.resource(replica.worker, key),
-    }
-}
-
-/// What the workers of a project share.
-pub(super) fn shared(project: &Project) -> Vec<Shared> {
-    let mut found: Vec<Shared> = Vec::new();
-    let mut note = |what: &'static str, name: String, service: &Service| {
-        let service = service.name.to_string();
-        match found
-            .iter_mut()
-            .find(|shared| shared.what == what && shared.name == name)
-        {
-            Some(shared) => shared.services.push(service),
-            None => found.push(Shared {
-                what,
-                name,
-                services: vec![service],
-            }),
-        }
-    };
-    for service in project.services.values() {
-        for key in service.networks.keys() {
-            if project
-                .networks
-                .get(key)
-                .is_some_and(|network| network.external)
-            {
-                note("external network", key.clone(), service);
-            }
-        }
-        for mount in &service.mounts {
-            match &mount.kind {
-                MountKind::Volume { key: Some(key), .. }
-                    if project
-                        .volumes
-                        .get(key)
-                        .is_some_and(|volume| volume.external) =>
-                {
-                    note("external volume", key.clone(), service);
-                }
-                MountKind::Bind { source, .. } if !mount.read_only => {
-                    note("host directory", source.display().to_string(), service);
-                }
-                _ => {}
-            }
-        }
-        if matches!(
-            service.network_mode,
-            Some(NetworkMode::Host | NetworkMode::Bridge)
-        ) {
-            note("network mode", "host or bridge".to_owned(), service);
-        }
-    }
-    found
-}
-
-impl std::fmt::Display for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "all workers share the {} `{}` (used by {})",
-            self.what,
-            self.name,
-            text::list(&self.services)
-        )
-    }
 }

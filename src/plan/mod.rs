@@ -8,6 +8,7 @@
 //! invents one. No clock, no randomness, no I/O: the same input gives the same
 //! plan, and a test compares its text.
 
+mod address;
 mod container;
 mod down;
 mod files;
@@ -15,13 +16,15 @@ mod image;
 mod naming;
 mod order;
 mod readiness;
+mod shared;
 mod subnet;
 mod up;
+mod warning;
 
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -35,12 +38,12 @@ use crate::{
     text,
 };
 
-pub use container::Shared;
 pub use down::{Volumes, down, replica_of};
 pub use image::{ImageOptions, Images, image_names, images};
 pub use naming::Naming;
 pub use order::{Cycle, start_order};
 pub use readiness::{Readiness, Wait};
+pub use shared::Shared;
 pub use subnet::{PoolExhausted, SubnetAllocator};
 pub use up::up;
 
@@ -282,6 +285,32 @@ pub enum PlanError {
     BuildCycle {
         /// The images.
         images: Vec<String>,
+    },
+    /// An address without a subnet that it could be counted in.
+    #[error(
+        "`{service}` asks for the address {address}, but the file gives no subnet with it to the \
+         network `{network}`"
+    )]
+    AddressWithoutSubnet {
+        /// The service.
+        service: ServiceName,
+        /// The address.
+        address: IpAddr,
+        /// The network's key.
+        network: String,
+    },
+    /// An address in a network that is not a worker's own, for more than one container.
+    #[error(
+        "`{service}` asks for the address {address} of the external network `{network}`, which \
+         only one container can have"
+    )]
+    AddressOfMany {
+        /// The service.
+        service: ServiceName,
+        /// The address.
+        address: IpAddr,
+        /// The network's key.
+        network: String,
     },
     /// A probe needs a port, and the service has none.
     #[error("`x-stackrun.ready` of `{service}` names no port, and the service publishes none")]

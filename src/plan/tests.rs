@@ -9,8 +9,8 @@ use super::*;
 use crate::{
     compose::{LoadOptions, Memory, load_from},
     spec::{
-        HealthTest, Healthcheck, ObservedContainer, ObservedNetwork, ObservedVolume, SessionName,
-        Status, label,
+        HealthTest, Healthcheck, ObservedContainer, ObservedNetwork, ObservedVolume, Pinned,
+        SessionName, Status, label,
     },
 };
 
@@ -319,6 +319,226 @@ volumes: { shared: { external: true } }
     assert_snapshot!(plan.warnings.join("\n"), @"
     all workers share the host directory `/project/src` (used by `web`)
     all workers share the external volume `shared` (used by `web`)
+    ");
+}
+
+/// The first worker's container of a service.
+fn container_of(plan: &Plan, service: &str) -> ContainerSpec {
+    let spec = plan.nodes.iter().find_map(|node| match &node.action {
+        Action::CreateContainer { replica, spec } if replica.service.as_str() == service => {
+            Some((**spec).clone())
+        }
+        _ => None,
+    });
+    spec.unwrap()
+}
+
+const ADDRESSES: &str = "
+name: p
+services:
+  web: { image: web, networks: { net: { ipv4_address: 172.28.0.20, ipv6_address: 'fd00:9::20' } } }
+  first: { image: first, networks: { net: { ipv4_address: 172.28.0.1 } } }
+networks:
+  net:
+    enable_ipv6: true
+    ipam: { config: [{ subnet: 172.28.0.0/16, gateway: 172.28.5.254 }, { subnet: 'fd00:9::/64' }] }
+";
+
+#[test]
+fn an_address_keeps_its_number_in_each_worker_s_subnet() {
+    let project = project(ADDRESSES);
+    let plan = plan_in(&project, 2, &empty_world(&project));
+    let web = &container_of(&plan, "web").endpoints[0];
+    assert_eq!(
+        (web.ipv4, web.ipv6),
+        (Some(Pinned::Host(20)), Some(Pinned::Host(0x20)))
+    );
+    let networks: Vec<_> = plan
+        .nodes
+        .iter()
+        .filter_map(|node| match &node.action {
+            Action::CreateNetwork { spec, .. } => Some(spec),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(networks.len(), 2);
+    for network in &networks {
+        // Room for number 20 and for a gateway that is not number 1, which is taken.
+        assert_eq!(
+            (network.subnet.prefix_len(), network.gateway),
+            (27, Some(30))
+        );
+        assert!(network.subnet_v6.unwrap().to_string().starts_with("fd"));
+    }
+    assert_ne!(networks[0].subnet_v6, networks[1].subnet_v6);
+    assert_snapshot!(plan.warnings.join("\n"), @"
+    `web` asks for the address 172.28.0.20 in the network `net`: in each worker it has number 20 of the worker's own subnet instead
+    `web` asks for the address fd00:9::20 in the network `net`: in each worker it has number ::20 of the worker's own subnet instead
+    `first` asks for the address 172.28.0.1 in the network `net`: in each worker it has number 1 of the worker's own subnet instead
+    ");
+}
+
+#[test]
+fn an_address_that_is_in_no_subnet_of_the_file_is_refused() {
+    let project = project(&ADDRESSES.replace("172.28.0.20", "172.29.0.20"));
+    let error = try_plan(&project, 1, &empty_world(&project)).unwrap_err();
+    assert_snapshot!(error, @"`web` asks for the address 172.29.0.20, but the file gives no subnet with it to the network `net`");
+}
+
+#[test]
+fn an_address_in_a_network_of_others_is_for_one() {
+    let project = project(
+        "
+name: p
+services:
+  web: { image: web, networks: { net: { ipv4_address: 172.28.0.20 } } }
+networks: { net: { external: true } }
+",
+    );
+    let plan = plan_in(&project, 1, &empty_world(&project));
+    let address = Pinned::Address([172, 28, 0, 20].into());
+    assert_eq!(container_of(&plan, "web").endpoints[0].ipv4, Some(address));
+    let error = try_plan(&project, 2, &empty_world(&project)).unwrap_err();
+    assert_snapshot!(error, @"`web` asks for the address 172.28.0.20 of the external network `net`, which only one container can have");
+}
+
+const NEIGHBOURS: &str = "
+name: p
+services:
+  app: { image: app }
+  debug:
+    image: debug
+    pid: service:app
+    ipc: service:app
+    volumes_from: [app:ro]
+    links: [app:backend, app]
+    external_links: [outside, other:alias]
+";
+
+#[test]
+fn what_is_joined_is_the_same_worker_s_and_runs_first() {
+    let project = project(NEIGHBOURS);
+    let plan = plan_in(&project, 1, &empty_world(&project));
+    let debug = container_of(&plan, "debug");
+    assert_eq!(debug.pid_mode.as_deref(), Some("container:p-w0-app"));
+    assert_eq!(debug.ipc_mode, debug.pid_mode);
+    assert_eq!(debug.volumes_from, ["p-w0-app:ro"]);
+    assert_eq!(
+        debug.endpoints[0].links,
+        ["p-w0-app:backend", "outside:outside", "other:alias"]
+    );
+    assert_snapshot!(plan, @"
+    #0 w0 create network p-w0-default 10.213.156.80/28, not found
+    [0] -> #1 w0/app create container p-w0-app, not found
+    [1] -> #2 w0/app start container p-w0-app, created
+    [2] -> #3 w0/app wait service_started by running within 1 min, `debug` depends on it
+    [0,2,3] -> #4 w0/debug create container p-w0-debug, not found
+    [4,2,3] -> #5 w0/debug start container p-w0-debug, created
+    [5] -> #6 w0/debug wait service_started by running within 1 min, ready ends `up`
+    ");
+}
+
+#[test]
+fn who_lives_in_a_container_that_starts_again_is_made_anew() {
+    let project = project(NEIGHBOURS);
+    let world = empty_world(&project);
+    let mut world = after(&plan_in(&project, 1, &world), world);
+    let app = world
+        .observed
+        .containers
+        .iter_mut()
+        .find(|it| it.name.ends_with("app"));
+    let app = app.unwrap();
+    (app.status, app.exit_code) = (Status::Exited, Some(1));
+    assert_snapshot!(plan_in(&project, 1, &world), @"
+    #0 w0/app start container p-w0-app, was exited
+    [0] -> #1 w0/app wait service_started by running within 1 min, `debug` depends on it
+    #2 w0/debug stop container p-w0-debug, lives in `app`, which is started again
+    [2?] -> #3 w0/debug remove container p-w0-debug, lives in `app`, which is started again
+    [3,0,1] -> #4 w0/debug create container p-w0-debug, lives in `app`, which is started again
+    [4,0,1] -> #5 w0/debug start container p-w0-debug, created
+    [5] -> #6 w0/debug wait service_started by running within 1 min, ready ends `up`
+    ");
+}
+
+#[test]
+fn what_the_engine_does_not_do_is_said_once() {
+    let project = project(
+        "
+name: p
+services:
+  a:
+    image: a
+    restart: always
+    annotations: { x: y }
+    mac_address: 02:42:ac:11:00:01
+    networks:
+      default: { gw_priority: 1, interface_name: lan0 }
+      other: { mac_address: '02:42:ac:11:00:02' }
+  b: { image: b, restart: on-failure, logging: { driver: syslog } }
+  c: { image: c, restart: 'no', logging: { driver: local }, annotations: { x: y } }
+networks: { other: {} }
+",
+    );
+    let plan = plan_in(&project, 2, &empty_world(&project));
+    assert_snapshot!(plan.warnings.join("\n"), @"
+    `restart` is turned off, so that the first exit of a container is seen and reported instead of being retried behind it: `a` and `b`
+    `b` logs to `syslog`, from which the engine reads back at most what it has cached: the log files and what is shown while stackrun is attached are complete, but `stackrun logs` of a detached session misses what was written after it was detached
+    `annotations` takes Docker API 1.43, so it has no effect on this engine: `a` and `c`
+    `mac_address` in any network but the first takes Docker API 1.44, so it has no effect on this engine: `a`
+    `gw_priority` takes Docker API 1.48, so it has no effect on this engine: `a`
+    `interface_name` takes Docker API 1.49, so it has no effect on this engine: `a`
+    ");
+    let mut world = empty_world(&project);
+    world.capabilities = Capabilities {
+        annotations: true,
+        endpoint_mac_address: true,
+        start_interval: true,
+        volume_subpath: true,
+        image_mounts: true,
+        gateway_priority: true,
+        interface_names: true,
+    };
+    let plan = plan_in(&project, 2, &world);
+    assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
+    let endpoints = container_of(&plan, "a").endpoints;
+    assert_eq!(
+        endpoints[0].mac_address.as_deref(),
+        Some("02:42:ac:11:00:01")
+    );
+    assert_eq!(
+        endpoints[0].driver_opts["com.docker.network.endpoint.ifname"],
+        "lan0"
+    );
+}
+
+#[test]
+fn another_restart_policy_makes_no_other_container() {
+    let before = project(SAMPLE);
+    let world = empty_world(&before);
+    let world = after(&plan_in(&before, 1, &world), world);
+    let changed = SAMPLE.replace("image: gateway", "image: gateway\n    restart: always");
+    assert!(!plan_in(&project(&changed), 1, &world).changes_anything());
+}
+
+#[test]
+fn containers_of_others_are_shared() {
+    let project = project(
+        "
+name: p
+services:
+  a: { image: a, network_mode: 'container:vpn', pid: 'container:top' }
+  b: { image: b, volumes_from: ['container:files:ro'], external_links: ['db:database'] }
+  c: { image: c, use_api_socket: true }
+",
+    );
+    let plan = plan_in(&project, 2, &empty_world(&project));
+    assert_snapshot!(plan.warnings.join("\n"), @"
+    all workers share the container `vpn` (used by `a`)
+    all workers share the container `top` (used by `a`)
+    all workers share the container `files` (used by `b`)
+    all workers share the container `db` (used by `b`)
+    all workers share the socket of the engine `/var/run/docker.sock` (used by `c`)
     ");
 }
 

@@ -7,20 +7,20 @@ use std::{
 
 use crate::{
     spec::{
-        Condition, ContainerSpec, Network, NetworkSpec, Observed, ObservedContainer, Service,
-        ServiceName, Status, Volume, VolumeSpec, WorkerId, label, observed::Labelled,
+        Condition, ContainerSpec, Network, NetworkMode, NetworkSpec, Observed, ObservedContainer,
+        Service, ServiceName, Status, Volume, VolumeSpec, WorkerId, label, observed::Labelled,
     },
     text,
 };
 
 use super::{
     Action, Kept, Naming, Need, NodeId, Plan, PlanError, Replica, Request, SubnetAllocator,
-    Volumes, Wait, World,
-    container::{container, shared},
+    Volumes, Wait, World, address,
+    container::container,
     down::{self, down},
-    files,
     order::start_order,
     readiness,
+    warning::warnings,
 };
 
 /// Plans `up`: creates what is not there, replaces what has changed together with
@@ -46,11 +46,7 @@ pub fn up(request: &Request<'_>, world: &World) -> Result<Plan, PlanError> {
             ..Plan::default()
         },
     };
-    up.plan.warnings = shared(request.project)
-        .iter()
-        .map(ToString::to_string)
-        .chain(files::warnings(request.project))
-        .collect();
+    up.plan.warnings = warnings(request.project, world.capabilities);
     up.remove_surplus();
     for worker in WorkerId::first(request.workers) {
         up.worker(worker)?;
@@ -72,6 +68,8 @@ struct Up<'a> {
 struct Milestones {
     reached: BTreeMap<(ServiceName, Condition), Vec<NodeId>>,
     recreated: BTreeSet<ServiceName>,
+    /// Started again, which makes new namespaces of the same container.
+    restarted: BTreeSet<ServiceName>,
 }
 
 impl Up<'_> {
@@ -201,9 +199,14 @@ impl Up<'_> {
         for (name, value) in &network.labels {
             labels.entry(name.clone()).or_insert_with(|| value.clone());
         }
+        let name = self.naming.resource(worker, key);
+        let room = address::room(self.request.project, key, members);
+        let subnet = self.plan.subnets.allocate(room)?;
         Ok(NetworkSpec {
-            name: self.naming.resource(worker, key),
-            subnet: self.plan.subnets.allocate(members)?,
+            subnet,
+            gateway: address::gateway(self.request.project, key, subnet),
+            subnet_v6: address::subnet_v6(network, &name),
+            name,
             driver: network.driver.clone(),
             driver_opts: network.driver_opts.clone().into_iter().collect(),
             internal: network.internal,
@@ -265,6 +268,7 @@ impl Up<'_> {
             self.world,
             replica,
             service,
+            self.request.workers,
         )?;
         let name = spec.name.clone();
         let verdict = self.verdict(&spec, service, milestones);
@@ -279,6 +283,7 @@ impl Up<'_> {
                 None
             }
             Verdict::Start(cause) => {
+                milestones.restarted.insert(service.name.clone());
                 let action = Action::StartContainer {
                     replica: replica.clone(),
                     container: name.clone(),
@@ -312,13 +317,7 @@ impl Up<'_> {
             let removed = down::remove_containers(&mut self.plan, vec![old], cause);
             needs.extend(removed.into_values().flatten().map(must));
         }
-        // `network_mode: service:x` joins a container that must be there, and be running
-        // when this one starts.
-        if spec
-            .network_mode
-            .as_ref()
-            .is_some_and(|mode| mode.starts_with("container:"))
-        {
+        if joins_another(&spec) {
             needs.extend(dependencies.iter().copied());
         }
         let action = Action::CreateContainer {
@@ -360,6 +359,12 @@ impl Up<'_> {
             return Verdict::Create(
                 Some(Box::new(there.clone())),
                 format!("depends on `{name}`, which is recreated"),
+            );
+        }
+        if let Some(name) = namespaces(service).find(|name| milestones.restarted.contains(name)) {
+            return Verdict::Create(
+                Some(Box::new(there.clone())),
+                format!("lives in `{name}`, which is started again"),
             );
         }
         match there.status {
@@ -506,6 +511,25 @@ enum Verdict {
     Keep(String),
     Start(String),
     Create(Option<Box<ObservedContainer>>, String),
+}
+
+/// The services whose namespaces a service shares.
+fn namespaces(service: &Service) -> impl Iterator<Item = ServiceName> {
+    let network = match &service.network_mode {
+        Some(NetworkMode::Service(name)) => Some(name.clone()),
+        _ => None,
+    };
+    let modes = [&service.pid, &service.ipc].into_iter().flatten();
+    let modes = modes.filter_map(|mode| mode.strip_prefix("service:")?.parse().ok());
+    network.into_iter().chain(modes)
+}
+
+/// `network_mode: service:x` and its like join a container that must be there when this
+/// one is created, and be running when it starts.
+fn joins_another(spec: &ContainerSpec) -> bool {
+    let modes = [&spec.network_mode, &spec.pid_mode, &spec.ipc_mode];
+    let mut modes = modes.into_iter().flatten();
+    modes.any(|mode| mode.starts_with("container:")) || !spec.volumes_from.is_empty()
 }
 
 pub(super) fn must(node: NodeId) -> Need {

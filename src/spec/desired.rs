@@ -1,8 +1,14 @@
 //! What is to exist on an engine, with every name, label and address decided.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+    sync::Arc,
+};
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Serialize;
 
 use super::{Healthcheck, Protocol, Secret, Service};
@@ -22,10 +28,16 @@ pub struct ContainerSpec {
     pub endpoints: Vec<Endpoint>,
     /// `network_mode` as the engine takes it, where the service has one.
     pub network_mode: Option<String>,
+    /// `pid` as the engine takes it.
+    pub pid_mode: Option<String>,
+    /// `ipc` as the engine takes it.
+    pub ipc_mode: Option<String>,
     /// Container ports to publish on ephemeral ports of the host.
     pub publish: Vec<PublishRequest>,
     /// Named volumes.
     pub volumes: Vec<VolumeMount>,
+    /// Containers whose volumes are mounted as well, as `name[:ro]`.
+    pub volumes_from: Vec<String>,
     /// Configs and secrets that are files of the host.
     pub file_binds: Vec<FileBind>,
     /// Configs and secrets that are written into the container before it starts.
@@ -49,12 +61,47 @@ pub struct PublishRequest {
 }
 
 /// A container's place in a network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Endpoint {
     /// Name of the network on the engine.
     pub network: String,
     /// Names under which the container is found there.
     pub aliases: Vec<String>,
+    /// Names that this container alone has for others there, as `container:alias`.
+    pub links: Vec<String>,
+    /// Its IPv4 address; the engine's choice where absent.
+    pub ipv4: Option<Pinned<Ipv4Addr>>,
+    /// Its IPv6 address; the engine's choice where absent.
+    pub ipv6: Option<Pinned<Ipv6Addr>>,
+    /// Further addresses, which mean something on the network's link only.
+    pub link_local: Vec<IpAddr>,
+    /// Its MAC address; the engine's choice where absent.
+    pub mac_address: Option<String>,
+    /// The endpoint with the highest one has the default route.
+    pub gateway_priority: Option<i64>,
+    /// Options of the network's driver.
+    pub driver_opts: BTreeMap<String, String>,
+}
+
+/// An address that is not left to the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pinned<A> {
+    /// This one, in a network that is not a worker's own.
+    Address(A),
+    /// The one with this number in the network's subnet, whatever subnet that is: it is
+    /// known for sure only when the network is there.
+    Host(u128),
+}
+
+impl<A: Display> Pinned<A> {
+    /// The address as text, where it is known.
+    pub fn address(self) -> Option<String> {
+        match self {
+            Self::Address(address) => Some(address.to_string()),
+            Self::Host(_) => None,
+        }
+    }
 }
 
 /// A named volume in a container.
@@ -111,8 +158,12 @@ pub struct NetworkSpec {
     pub internal: bool,
     /// Whether containers may join by hand.
     pub attachable: bool,
+    /// Number of the gateway in the subnet; the engine's choice where absent.
+    pub gateway: Option<u32>,
     /// Whether the network has IPv6 as well.
     pub enable_ipv6: bool,
+    /// Its IPv6 addresses; the engine's choice where absent.
+    pub subnet_v6: Option<Ipv6Net>,
     /// All labels.
     pub labels: Labels,
 }

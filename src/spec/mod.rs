@@ -20,7 +20,7 @@ pub mod secret;
 pub mod service;
 
 pub use build::{Build, BuildContext, BuildSecret, BuildSpec, SecretSource, SshAgent};
-pub use desired::{ContainerSpec, Endpoint, NetworkSpec, VolumeMount, VolumeSpec};
+pub use desired::{ContainerSpec, Endpoint, NetworkSpec, Pinned, VolumeMount, VolumeSpec};
 pub use hook::Hook;
 pub use name::{InvalidName, ServiceName, SessionName, WorkerId};
 pub use observed::{
@@ -32,7 +32,7 @@ pub use project::{
 };
 pub use secret::Secret;
 pub use service::{
-    Condition, Dependency, Device, Expect, FileMount, HealthTest, Healthcheck, Logging, Mount,
-    MountKind, NetworkAttachment, NetworkMode, Port, Probe, Protocol, PullPolicy, Ready, Resources,
-    RestartPolicy, Service, Ulimit,
+    Blkio, BlkioDevice, Condition, Dependency, Device, DeviceRequest, Expect, FileMount,
+    HealthTest, Healthcheck, Logging, Mount, MountKind, NetworkAttachment, NetworkMode, Port,
+    Probe, Protocol, PullPolicy, Ready, Resources, RestartPolicy, Service, Ulimit,
 };

@@ -1,6 +1,6 @@
 //! A Compose project, loaded and resolved.
 
-use std::path::PathBuf;
+use std::{net::Ipv4Addr, path::PathBuf};
 
 use indexmap::IndexMap;
 use ipnet::Ipv4Net;
@@ -57,6 +57,8 @@ pub struct Network {
     /// Subnets that the file asks for. Two workers cannot both have them, so they
     /// are replaced by subnets of stackrun's choice.
     pub subnets: Vec<String>,
+    /// The gateway that the file asks for in its IPv4 subnet.
+    pub gateway: Option<Ipv4Addr>,
     /// Labels from the file.
     pub labels: IndexMap<String, String>,
 }
@@ -139,7 +141,7 @@ impl SubnetPool {
     /// 172.31.0.0/16, 192.168.0.0/16) nor common VPN and cloud ranges use:
     /// room for 4,096 networks of 13 containers.
     pub const DEFAULT: Self = Self {
-        range: Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 213, 0, 0), 16),
+        range: Ipv4Net::new_assert(Ipv4Addr::new(10, 213, 0, 0), 16),
     };
 }
 

@@ -3,7 +3,11 @@
 //!
 //! Source of names and meanings: the Compose Specification, `05-services.md`.
 
-use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -53,6 +57,8 @@ pub struct Service {
     pub init: Option<bool>,
     /// Labels from the file.
     pub labels: IndexMap<String, String>,
+    /// Annotations for the OCI runtime.
+    pub annotations: IndexMap<String, String>,
 
     /// Services to wait for before this one starts.
     pub depends_on: IndexMap<ServiceName, Dependency>,
@@ -76,6 +82,8 @@ pub struct Service {
     pub ports: Vec<Port>,
     /// Ports that are open to other services only.
     pub expose: Vec<String>,
+    /// MAC address in the first network, where its attachment has none of its own.
+    pub mac_address: Option<String>,
     /// Networks by key; empty with a `network_mode`.
     pub networks: IndexMap<String, NetworkAttachment>,
     /// A network other than the project's own.
@@ -90,9 +98,13 @@ pub struct Service {
     pub dns_opt: Vec<String>,
     /// Links as `service[:alias]`.
     pub links: Vec<String>,
+    /// Links to containers outside of the project, as `container[:alias]`.
+    pub external_links: Vec<String>,
 
     /// Volumes, binds and in-memory file systems.
     pub mounts: Vec<Mount>,
+    /// Whose volumes are mounted as well, as `service[:ro]` or `container:name[:ro]`.
+    pub volumes_from: Vec<String>,
     /// Configs, by key of the top-level `configs`.
     pub configs: Vec<FileMount>,
     /// Secrets, by key of the top-level `secrets`.
@@ -101,6 +113,8 @@ pub struct Service {
     pub read_only: bool,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<u64>,
+    /// Options of the storage driver for the root file system.
+    pub storage_opt: IndexMap<String, String>,
 
     /// Give the container all capabilities and devices.
     pub privileged: bool,
@@ -108,18 +122,24 @@ pub struct Service {
     pub cap_add: Vec<String>,
     /// Capabilities to drop.
     pub cap_drop: Vec<String>,
-    /// Security options, as the engine takes them.
+    /// Security options, as the engine takes them: a seccomp profile is here as text.
     pub security_opt: Vec<String>,
     /// Supplementary groups.
     pub group_add: Vec<String>,
     /// Host devices.
     pub devices: Vec<Device>,
+    /// Rules for the devices that the container may use, as `c 1:3 rw`.
+    pub device_cgroup_rules: Vec<String>,
+    /// Devices that a driver provides, such as GPUs.
+    pub device_requests: Vec<DeviceRequest>,
     /// Kernel parameters of the container's namespaces.
     pub sysctls: IndexMap<String, String>,
     /// Resource limits of processes.
     pub ulimits: IndexMap<String, Ulimit>,
     /// Limits on CPU, memory and processes.
     pub resources: Resources,
+    /// Limits on block devices.
+    pub blkio: Blkio,
     /// `host`, `service:NAME` or `container:ID`.
     pub pid: Option<String>,
     /// `host`, `shareable`, `service:NAME` or `container:ID`.
@@ -134,8 +154,84 @@ pub struct Service {
     pub cgroup_parent: Option<String>,
     /// OCI runtime.
     pub runtime: Option<String>,
+    /// How the container is kept apart, which matters on Windows only.
+    pub isolation: Option<String>,
     /// Where the engine keeps the container's output.
     pub logging: Option<Logging>,
+}
+
+impl Service {
+    /// A service that asks for nothing but its image.
+    pub fn new(name: ServiceName, image: impl Into<String>) -> Self {
+        Self {
+            name,
+            image: image.into(),
+            build: None,
+            pull_policy: None,
+            platform: None,
+            command: None,
+            entrypoint: None,
+            environment: IndexMap::new(),
+            user: None,
+            working_dir: None,
+            hostname: None,
+            domainname: None,
+            container_name: None,
+            replicas: 1,
+            tty: false,
+            stdin_open: false,
+            init: None,
+            labels: IndexMap::new(),
+            annotations: IndexMap::new(),
+            depends_on: IndexMap::new(),
+            healthcheck: None,
+            ready: None,
+            stop_signal: None,
+            stop_grace_period: None,
+            post_start: Vec::new(),
+            pre_stop: Vec::new(),
+            restart: None,
+            ports: Vec::new(),
+            expose: Vec::new(),
+            mac_address: None,
+            networks: IndexMap::new(),
+            network_mode: None,
+            extra_hosts: Vec::new(),
+            dns: Vec::new(),
+            dns_search: Vec::new(),
+            dns_opt: Vec::new(),
+            links: Vec::new(),
+            external_links: Vec::new(),
+            mounts: Vec::new(),
+            volumes_from: Vec::new(),
+            configs: Vec::new(),
+            secrets: Vec::new(),
+            read_only: false,
+            shm_size: None,
+            storage_opt: IndexMap::new(),
+            privileged: false,
+            cap_add: Vec::new(),
+            cap_drop: Vec::new(),
+            security_opt: Vec::new(),
+            group_add: Vec::new(),
+            devices: Vec::new(),
+            device_cgroup_rules: Vec::new(),
+            device_requests: Vec::new(),
+            sysctls: IndexMap::new(),
+            ulimits: IndexMap::new(),
+            resources: Resources::default(),
+            blkio: Blkio::default(),
+            pid: None,
+            ipc: None,
+            uts: None,
+            userns_mode: None,
+            cgroup: None,
+            cgroup_parent: None,
+            runtime: None,
+            isolation: None,
+            logging: None,
+        }
+    }
 }
 
 /// When an image is pulled.
@@ -340,10 +436,21 @@ pub struct NetworkAttachment {
     pub aliases: Vec<String>,
     /// Address that the file asks for.
     pub ipv4_address: Option<Ipv4Addr>,
+    /// IPv6 address that the file asks for.
+    pub ipv6_address: Option<Ipv6Addr>,
+    /// Further addresses, which mean something on the network's link only.
+    pub link_local_ips: Vec<IpAddr>,
     /// MAC address that the file asks for.
     pub mac_address: Option<String>,
     /// The network with the highest priority is joined first.
     pub priority: i32,
+    /// The network with the highest one has the default route; the engine's choice
+    /// where absent.
+    pub gateway_priority: Option<i64>,
+    /// Name of the network's interface in the container.
+    pub interface_name: Option<String>,
+    /// Options of the network's driver for this container.
+    pub driver_opts: IndexMap<String, String>,
 }
 
 /// `network_mode`.
@@ -384,6 +491,13 @@ pub enum MountKind {
         /// Do not copy what the image has at the target.
         nocopy: bool,
         /// Path inside the volume.
+        subpath: Option<String>,
+    },
+    /// The files of an image, read-only.
+    Image {
+        /// The image, which the engine must have.
+        image: String,
+        /// Path inside the image.
         subpath: Option<String>,
     },
     /// A file or directory of the host.
@@ -434,6 +548,47 @@ pub struct Device {
     pub permissions: String,
 }
 
+/// An entry of `gpus` or of `deploy.resources.reservations.devices`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct DeviceRequest {
+    /// The driver; the engine's choice where absent.
+    pub driver: Option<String>,
+    /// How many devices; -1 is all.
+    pub count: Option<i64>,
+    /// Which devices, instead of how many.
+    pub ids: Vec<String>,
+    /// What the devices have to be able to do, all of it.
+    pub capabilities: Vec<String>,
+    /// Options of the driver.
+    pub options: IndexMap<String, String>,
+}
+
+/// `blkio_config`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Blkio {
+    /// Relative weight, 10 to 1000.
+    pub weight: Option<u16>,
+    /// Relative weight for one device.
+    pub weight_device: Vec<BlkioDevice>,
+    /// Bytes read a second.
+    pub device_read_bps: Vec<BlkioDevice>,
+    /// Bytes written a second.
+    pub device_write_bps: Vec<BlkioDevice>,
+    /// Reads a second.
+    pub device_read_iops: Vec<BlkioDevice>,
+    /// Writes a second.
+    pub device_write_iops: Vec<BlkioDevice>,
+}
+
+/// A limit on one block device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BlkioDevice {
+    /// Path of the device on the host.
+    pub path: String,
+    /// The limit.
+    pub value: u64,
+}
+
 /// An entry of `ulimits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Ulimit {
@@ -444,7 +599,7 @@ pub struct Ulimit {
 }
 
 /// Limits from `deploy.resources` and their older spellings.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Resources {
     /// CPUs; 0.5 is half of one.
     pub cpus: Option<f64>,
@@ -464,6 +619,16 @@ pub struct Resources {
     pub cpu_quota: Option<i64>,
     /// Microseconds.
     pub cpu_period: Option<i64>,
+    /// Microseconds of a period for real-time tasks.
+    pub cpu_rt_period: Option<i64>,
+    /// Microseconds of CPU time that real-time tasks have in a period.
+    pub cpu_rt_runtime: Option<i64>,
+    /// CPUs to run on, as `0-2,4`.
+    pub cpuset: Option<String>,
+    /// Number of CPUs, on Windows.
+    pub cpu_count: Option<i64>,
+    /// Share of all CPUs in percent, on Windows.
+    pub cpu_percent: Option<i64>,
     /// Keep the container when memory runs out.
     pub oom_kill_disable: bool,
     /// -1000 to 1000.

@@ -249,21 +249,17 @@ fn restart_policies_come_from_either_place() {
 }
 
 #[test]
-fn volumes_of_another_service_become_mounts() {
+fn whose_volumes_are_mounted_starts_first() {
     let text = "
 services:
-  app: { image: app, volumes_from: ['files:ro'], volumes: ['./own:/own'] }
-  files: { image: files, volumes: ['data:/data', './other:/own'] }
+  app: { image: app, volumes_from: ['files:ro', 'container:outside'] }
+  files: { image: files, volumes: ['data:/data'] }
 volumes: { data: }
 ";
     let project = load_text(text).unwrap().project;
-    let mounts = &project.services["app"].mounts;
-    let targets: Vec<_> = mounts
-        .iter()
-        .map(|it| (it.target.as_str(), it.read_only))
-        .collect();
-    assert_eq!(targets, [("/own", false), ("/data", true)]);
-    assert!(matches!(&mounts[1].kind, MountKind::Volume { key: Some(key), .. } if key == "data"));
+    let app = &project.services["app"];
+    assert_eq!(app.volumes_from, ["files:ro", "container:outside"]);
+    assert!(app.mounts.is_empty() && app.depends_on.contains_key("files"));
 }
 
 #[test]
@@ -340,4 +336,181 @@ services: { web: { image: x }, debug: { image: y, profiles: [debug] } }
     let loaded = load_text(text).unwrap();
     assert!(loaded.project.stackrun.env.is_empty());
     assert_eq!(loaded.warnings.len(), 1);
+}
+
+#[test]
+fn a_seccomp_profile_is_read_and_the_printed_project_keeps_its_path() {
+    let text = "
+services:
+  a: { image: a, security_opt: ['seccomp=./profile.json', 'no-new-privileges:true'] }
+  b: { image: b, security_opt: ['seccomp:profile.json', 'seccomp=unconfined'] }
+";
+    let profile = "{\n  \"defaultAction\": \"SCMP_ACT_ALLOW\"\n}\n";
+    let source = memory(&[("compose.yaml", text), ("profile.json", profile)]);
+    let loaded = load_from(&source, &options(&[])).unwrap();
+    let profile = r#"seccomp={"defaultAction":"SCMP_ACT_ALLOW"}"#;
+    let of = |name: &str| loaded.project.services[name].security_opt.clone();
+    assert_eq!(of("a"), [profile, "no-new-privileges:true"]);
+    assert_eq!(of("b"), [profile, "seccomp=unconfined"]);
+    assert!(
+        loaded
+            .canonical
+            .to_yaml()
+            .contains("seccomp=./profile.json")
+    );
+}
+
+#[test]
+fn a_seccomp_profile_must_be_there_and_be_json() {
+    let text = "services: { a: { image: a, security_opt: ['seccomp=profile.json'] } }";
+    let source = memory(&[("compose.yaml", text)]);
+    let error = load_from(&source, &options(&[])).unwrap_err().to_string();
+    assert!(error.contains("cannot read seccomp profile"), "{error}");
+    let source = source.with("/project/profile.json", "{");
+    let error = load_from(&source, &options(&[])).unwrap_err().to_string();
+    assert!(error.contains("is not JSON"), "{error}");
+}
+
+#[test]
+fn devices_are_asked_for_in_three_ways() {
+    let text = "
+services:
+  a:
+    image: a
+    gpus: [{ driver: nvidia, device_ids: ['0'], capabilities: [compute] }]
+    devices: ['vendor.example/card=one', '/dev/null:/dev/nil']
+    deploy: { resources: { reservations: { devices: [{ capabilities: [tpu], count: 2 }] } } }
+  b: { image: b, gpus: all }
+";
+    let project = load_text(text).unwrap().project;
+    let a = &project.services["a"];
+    assert_eq!(a.devices.len(), 1);
+    let told: Vec<_> = a
+        .device_requests
+        .iter()
+        .map(|it| {
+            (
+                it.driver.as_deref(),
+                it.count,
+                it.ids.join(","),
+                it.capabilities.join(","),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                Some("cdi"),
+                None,
+                "vendor.example/card=one".to_owned(),
+                String::new()
+            ),
+            (
+                Some("nvidia"),
+                None,
+                "0".to_owned(),
+                "compute,gpu".to_owned()
+            ),
+            (None, Some(2), String::new(), "tpu".to_owned()),
+        ]
+    );
+    let b = &project.services["b"].device_requests;
+    assert_eq!(
+        (b.len(), b[0].count, b[0].capabilities.join(",")),
+        (1, Some(-1), "gpu".to_owned())
+    );
+}
+
+#[test]
+fn limits_on_devices_and_real_time_are_read() {
+    let text = "
+services:
+  a:
+    image: a
+    blkio_config:
+      weight: 300
+      device_read_bps: [{ path: /dev/sda, rate: 12mb }]
+      weight_device: [{ path: /dev/sda, weight: 400 }]
+    cpuset: 0-1
+    cpu_rt_runtime: 95000
+    cpu_percent: 50
+    storage_opt: { size: 1G }
+    isolation: default
+    annotations: { a: b }
+    device_cgroup_rules: ['c 1:3 mr']
+";
+    let project = load_text(text).unwrap().project;
+    let a = &project.services["a"];
+    assert_eq!(a.blkio.weight, Some(300));
+    assert_eq!(a.blkio.device_read_bps[0].value, 12 << 20);
+    assert_eq!(a.blkio.weight_device[0].value, 400);
+    assert_eq!(a.resources.cpuset.as_deref(), Some("0-1"));
+    assert_eq!(
+        (a.resources.cpu_rt_runtime, a.resources.cpu_percent),
+        (Some(95_000), Some(50))
+    );
+    assert_eq!(
+        (a.storage_opt["size"].as_str(), a.annotations["a"].as_str()),
+        ("1G", "b")
+    );
+    assert_eq!(a.isolation.as_deref(), Some("default"));
+    assert_eq!(a.device_cgroup_rules, ["c 1:3 mr"]);
+}
+
+#[test]
+fn credentials_and_the_engine_s_socket_are_what_the_engine_takes_them_for() {
+    let text = "
+services:
+  a: { image: a, use_api_socket: true, credential_spec: { file: spec.json } }
+";
+    let project = load_text(text).unwrap().project;
+    let a = &project.services["a"];
+    assert_eq!(a.security_opt, ["credentialspec=file://spec.json"]);
+    assert_eq!(a.mounts[0].target, "/var/run/docker.sock");
+    assert!(matches!(&a.mounts[0].kind, MountKind::Bind { .. }));
+}
+
+#[test]
+fn what_a_network_is_told_of_a_service_is_read() {
+    let text = "
+services:
+  a:
+    image: a
+    networks:
+      n:
+        ipv4_address: 10.9.0.5
+        ipv6_address: fd00::5
+        link_local_ips: [169.254.1.2]
+        gw_priority: 7
+        interface_name: lan0
+        driver_opts: { x: y }
+networks:
+  n: { ipam: { config: [{ subnet: 10.9.0.0/16, gateway: 10.9.0.1, ip_range: 10.9.1.0/24 }] } }
+";
+    let loaded = load_text(text).unwrap();
+    let it = &loaded.project.services["a"].networks["n"];
+    assert_eq!(it.ipv4_address, Some([10, 9, 0, 5].into()));
+    assert_eq!(it.ipv6_address, "fd00::5".parse().ok());
+    assert_eq!(
+        it.link_local_ips,
+        ["169.254.1.2".parse::<std::net::IpAddr>().unwrap()]
+    );
+    assert_eq!(
+        (it.gateway_priority, it.interface_name.as_deref()),
+        (Some(7), Some("lan0"))
+    );
+    assert_eq!(it.driver_opts["x"], "y");
+    assert_eq!(
+        loaded.project.networks["n"].gateway,
+        Some([10, 9, 0, 1].into())
+    );
+    let [warning] = &loaded.warnings[..] else {
+        panic!("{:?}", loaded.warnings);
+    };
+    assert!(
+        warning.message.contains("`ip_range`"),
+        "{}",
+        warning.message
+    );
 }

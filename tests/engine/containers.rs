@@ -225,20 +225,26 @@ async fn one_that_eats_too_much_is_killed_and_it_says_so() {
     .await;
 }
 
+/// Whatever the service says: a second run would hide how the first one ended.
 #[tokio::test]
-async fn the_engine_restarts_it_when_told_to() {
+async fn once_it_has_ended_it_is_over() {
     Scene::play(async |scene| {
         let service = Service {
-            restart: Some(RestartPolicy::OnFailure(Some(2))),
-            ..scene.service("exit 1")
+            restart: Some(RestartPolicy::Always),
+            ..scene.service("exit 3")
         };
-        let id = scene.start(&scene.container("it", service)).await;
-        let state = eventually("two restarts", async || {
-            let state = scene.state(&id).await;
-            (state.status.is_over() && state.restart_count == 2).then_some(state)
-        })
-        .await;
-        assert_eq!(state.exit_code, 1);
+        let ended = scene.run("it", service).await;
+        assert_eq!((ended.state.exit_code, ended.state.restart_count), (3, 0));
+        let client = fixture::client(&*scene.engine);
+        let inspected = client.inspect_container(&ended.id, None).await.expect("it");
+        let policy = inspected.host_config.expect("it").restart_policy;
+        let name = policy
+            .and_then(|policy| policy.name)
+            .map(|it| it.to_string());
+        assert!(
+            matches!(name.as_deref(), None | Some("" | "no")),
+            "{name:?}"
+        );
     })
     .await;
 }

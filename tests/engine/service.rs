@@ -3,7 +3,7 @@
 use bollard::models::ContainerInspectResponse;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
-use stackrun::spec::{Device, Logging, Resources, RestartPolicy, Service, Ulimit};
+use stackrun::spec::{Device, Logging, Resources, Service, Ulimit};
 
 use crate::support::{Scene, fixture};
 
@@ -57,7 +57,6 @@ async fn how_its_process_is_run() {
             init: Some(true),
             stop_signal: Some("SIGINT".to_owned()),
             stop_grace_period: Some(std::time::Duration::from_millis(2_500)),
-            restart: Some(RestartPolicy::OnFailure(Some(3))),
             ..scene.service("")
         };
         assert_all(
@@ -76,10 +75,6 @@ async fn how_its_process_is_run() {
                 ("/Config/StopSignal", json!("SIGINT")),
                 ("/Config/StopTimeout", json!(3)),
                 ("/HostConfig/Init", json!(true)),
-                (
-                    "/HostConfig/RestartPolicy",
-                    json!({ "Name": "on-failure", "MaximumRetryCount": 3 }),
-                ),
             ],
         );
     })
@@ -111,8 +106,6 @@ async fn what_it_may_do() {
                 },
             )]
             .into(),
-            pid: Some("host".to_owned()),
-            ipc: Some("shareable".to_owned()),
             uts: Some("host".to_owned()),
             cgroup: Some("host".to_owned()),
             cgroup_parent: Some("/stackrun-tests".to_owned()),
@@ -144,8 +137,6 @@ async fn what_it_may_do() {
                     "/HostConfig/Ulimits/0",
                     json!({ "Name": "nofile", "Soft": 1024, "Hard": 2048 }),
                 ),
-                ("/HostConfig/PidMode", json!("host")),
-                ("/HostConfig/IpcMode", json!("shareable")),
                 ("/HostConfig/UTSMode", json!("host")),
                 ("/HostConfig/CgroupnsMode", json!("host")),
                 ("/HostConfig/CgroupParent", json!("/stackrun-tests")),

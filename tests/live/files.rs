@@ -32,9 +32,7 @@ configs:
     );
     fs::write(stack.path("token.txt"), "of the file").unwrap();
     let mut command = stack.command(&["up", "-d"]);
-    command
-        .env("TOKEN", "of the variable")
-        .env("MODE", "test");
+    command.env("TOKEN", "of the variable").env("MODE", "test");
     assert_eq!(command.status().unwrap().code(), Some(0));
     assert_eq!(
         printed(&stack, "a"),

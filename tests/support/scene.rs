@@ -12,13 +12,13 @@ use std::{
 };
 
 use futures::{FutureExt, future::join_all};
-use indexmap::IndexMap;
 use ipnet::Ipv4Net;
+use serde_json::Value;
 use stackrun::{
     engine::{ConnectRequest, Engine, EngineChoice, Refusal, connect},
     spec::{
-        ContainerSpec, ContainerState, Endpoint, NetworkSpec, Observed, Resources, Service,
-        SessionName, VolumeMount, VolumeSpec, label,
+        ContainerSpec, ContainerState, Endpoint, NetworkSpec, Observed, Service, SessionName,
+        VolumeMount, VolumeSpec, label,
     },
 };
 
@@ -112,7 +112,7 @@ impl Scene {
         let command = command.split_whitespace().map(str::to_owned).collect();
         Service {
             command: Some(command),
-            ..bare_service(&self.image)
+            ..Service::new("fixture".parse().expect("a legal name"), &self.image)
         }
     }
 
@@ -124,7 +124,10 @@ impl Scene {
             endpoints: Vec::new(),
             network_mode: Some("none".to_owned()),
             publish: Vec::new(),
+            pid_mode: None,
+            ipc_mode: None,
             volumes: Vec::new(),
+            volumes_from: Vec::new(),
             healthcheck: None,
             file_binds: Vec::new(),
             text_files: Vec::new(),
@@ -142,6 +145,7 @@ impl Scene {
         let endpoint = |network: &&NetworkSpec| Endpoint {
             network: network.name.clone(),
             aliases: vec![name.to_owned()],
+            ..Endpoint::default()
         };
         ContainerSpec {
             network_mode: None,
@@ -189,6 +193,40 @@ impl Scene {
         .await
     }
 
+    /// What the engine itself says of a container, as JSON.
+    pub async fn inspect(&self, id: &str) -> Value {
+        let client = fixture::client(&*self.engine);
+        let inspected = client.inspect_container(id, None).await;
+        serde_json::to_value(inspected.expect("a container")).expect("JSON")
+    }
+
+    /// Creates a container for a service, which the engine may refuse in these words, and
+    /// tells what the engine has written down.
+    pub async fn inspect_unless(&self, service: Service, refusal: &str) -> Option<Value> {
+        let name = format!("unless-{:x}", unique());
+        match self
+            .engine
+            .create_container(&self.container(&name, service))
+            .await
+        {
+            Ok(id) => Some(self.inspect(&id).await),
+            Err(error) => {
+                let reply = std::error::Error::source(&error).expect("the engine's words");
+                let reply = reply.to_string();
+                assert!(reply.to_lowercase().contains(refusal), "{reply}");
+                None
+            }
+        }
+    }
+
+    /// What a service of one command prints.
+    pub async fn says(&self, name: &str, service: Service) -> String {
+        let ended = self.run(name, service).await;
+        let output = &ended.output;
+        assert_eq!(ended.state.exit_code, 0, "{name}: {}", output.stderr());
+        output.stdout().trim_end().to_owned()
+    }
+
     /// Inspects a container.
     pub async fn state(&self, id: &str) -> ContainerState {
         self.engine.inspect(id).await.expect("a container")
@@ -203,7 +241,9 @@ impl Scene {
             driver_opts: BTreeMap::new(),
             internal: false,
             attachable: false,
+            gateway: None,
             enable_ipv6: false,
+            subnet_v6: None,
             labels: self.labels(),
         }
     }
@@ -275,66 +315,4 @@ fn some_subnet() -> Ipv4Net {
         .expect("12 bits, moved by 4")
         .to_be_bytes();
     format!("10.215.{high}.{low}/28").parse().expect("a subnet")
-}
-
-fn bare_service(image: &str) -> Service {
-    Service {
-        name: "fixture".parse().expect("a legal name"),
-        image: image.to_owned(),
-        build: None,
-        pull_policy: None,
-        platform: None,
-        command: None,
-        entrypoint: None,
-        environment: IndexMap::new(),
-        user: None,
-        working_dir: None,
-        hostname: None,
-        domainname: None,
-        container_name: None,
-        replicas: 1,
-        tty: false,
-        stdin_open: false,
-        init: None,
-        labels: IndexMap::new(),
-        depends_on: IndexMap::new(),
-        healthcheck: None,
-        ready: None,
-        stop_signal: None,
-        stop_grace_period: None,
-        post_start: Vec::new(),
-        pre_stop: Vec::new(),
-        restart: None,
-        ports: Vec::new(),
-        expose: Vec::new(),
-        networks: IndexMap::new(),
-        network_mode: None,
-        extra_hosts: Vec::new(),
-        dns: Vec::new(),
-        dns_search: Vec::new(),
-        dns_opt: Vec::new(),
-        links: Vec::new(),
-        mounts: Vec::new(),
-        configs: Vec::new(),
-        secrets: Vec::new(),
-        read_only: false,
-        shm_size: None,
-        privileged: false,
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        security_opt: Vec::new(),
-        group_add: Vec::new(),
-        devices: Vec::new(),
-        sysctls: IndexMap::new(),
-        ulimits: IndexMap::new(),
-        resources: Resources::default(),
-        pid: None,
-        ipc: None,
-        uts: None,
-        userns_mode: None,
-        cgroup: None,
-        cgroup_parent: None,
-        runtime: None,
-        logging: None,
-    }
 }

@@ -17,12 +17,14 @@ use jiff::Timestamp;
 
 use crate::{
     engine::{EngineError, Refusal, Result, docker::Docker},
-    spec::{ContainerSpec, ContainerState, Endpoint, Health, Protocol, PublishedPort, Status},
+    spec::{
+        ContainerSpec, ContainerState, Endpoint, Health, MountKind, Protocol, PublishedPort, Status,
+    },
 };
 
 use super::{
     call::{GENEROUS, ORDINARY, call, gone_is_fine, refused, shown},
-    create, healthcheck,
+    create, endpoint, healthcheck,
 };
 
 /// What the engine grants a container that was created without a grace period.
@@ -34,18 +36,16 @@ const AFTER_GRACE: Duration = Duration::from_secs(30);
 /// Creates a container and has it join its networks.
 pub(super) async fn create(docker: &Docker, spec: &ContainerSpec) -> Result<String> {
     let attempted = format!("create container `{}`", spec.name);
-    let subpath = spec.volumes.iter().find_map(|mount| mount.subpath.as_ref());
-    if let (Some(subpath), false) = (subpath, docker.info.capabilities.volume_subpath) {
-        let message = format!("mounting `{subpath}` inside a volume takes Docker API 1.45");
-        return Err(refused(&attempted, 400, message));
-    }
-    let (with_create, later) = split_endpoints(docker, spec);
+    refuse_what_is_too_new(docker, spec, &attempted)?;
+    let endpoints = endpoint::located(docker, spec).await?;
+    let (with_create, later) = split_endpoints(docker, &endpoints);
     let options = CreateContainerOptions {
         name: Some(spec.name.clone()),
         platform: spec.service.platform.clone().unwrap_or_default(),
     };
     let body = create::body(spec, with_create, docker.info.capabilities);
-    let request = docker.client.create_container(Some(options), body);
+    let client = endpoint::client(docker, &body, with_create);
+    let request = client.create_container(Some(options), body);
     let id = call(&attempted, GENEROUS, request).await?.id;
     for endpoint in later {
         if let Err(error) = connect(docker, spec, &id, endpoint).await {
@@ -58,17 +58,37 @@ pub(super) async fn create(docker: &Docker, spec: &ContainerSpec) -> Result<Stri
     Ok(id)
 }
 
+/// What an old engine would not refuse but misunderstand.
+fn refuse_what_is_too_new(docker: &Docker, spec: &ContainerSpec, attempted: &str) -> Result<()> {
+    let can = docker.info.capabilities;
+    let subpath = spec.volumes.iter().find_map(|mount| mount.subpath.as_ref());
+    if let (Some(subpath), false) = (subpath, can.volume_subpath) {
+        let message = format!("mounting `{subpath}` inside a volume takes Docker API 1.45");
+        return Err(refused(attempted, 400, message));
+    }
+    let image = spec
+        .service
+        .mounts
+        .iter()
+        .find_map(|mount| match &mount.kind {
+            MountKind::Image { image, .. } => Some(image),
+            _ => None,
+        });
+    if let (Some(image), false) = (image, can.image_mounts) {
+        let message = format!("mounting the image `{image}` takes Docker API 1.48");
+        return Err(refused(attempted, 400, message));
+    }
+    Ok(())
+}
+
 /// Before API 1.44, a container can be created in one network only.
 fn split_endpoints<'a>(
     docker: &Docker,
-    spec: &'a ContainerSpec,
+    endpoints: &'a [Endpoint],
 ) -> (&'a [Endpoint], &'a [Endpoint]) {
-    if spec.network_mode.is_some() {
-        return (&[], &[]);
-    }
-    let all = spec.endpoints.len();
+    let all = endpoints.len();
     let at_once = if docker.speaks(44) { all } else { all.min(1) };
-    spec.endpoints.split_at(at_once)
+    endpoints.split_at(at_once)
 }
 
 async fn connect(
@@ -83,7 +103,10 @@ async fn connect(
     );
     let request = NetworkConnectRequest {
         container: id.to_owned(),
-        endpoint_config: Some(create::endpoint_settings(endpoint)),
+        endpoint_config: Some(create::endpoint_settings(
+            endpoint,
+            docker.info.capabilities,
+        )),
     };
     let request = docker.client.connect_network(&endpoint.network, request);
     call(&attempted, GENEROUS, request).await

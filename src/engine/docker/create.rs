@@ -3,15 +3,15 @@
 use std::{collections::HashMap, time::Duration};
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointSettings, HostConfig, HostConfigLogConfig,
-    NetworkingConfig, PortBinding, PortMap, ResourcesUlimits, RestartPolicy as EnginePolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, DeviceRequest as EngineRequest, EndpointIpamConfig,
+    EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig, PortBinding, PortMap,
+    ResourcesBlkioWeightDevice, ResourcesUlimits, ThrottleDevice,
 };
 use indexmap::IndexMap;
 
 use crate::{
     engine::Capabilities,
-    spec::{ContainerSpec, Endpoint, Resources, RestartPolicy, Service},
+    spec::{Blkio, BlkioDevice, ContainerSpec, Endpoint, Pinned, Resources, Service},
 };
 
 use super::{healthcheck, mounts};
@@ -43,17 +43,42 @@ pub(super) fn body(
             .map(|check| healthcheck::to_engine(check, capabilities.start_interval)),
         exposed_ports: some(exposed_ports(spec)),
         host_config: Some(host_config(spec, capabilities)),
-        networking_config: networking(endpoints),
+        networking_config: networking(endpoints, capabilities),
         ..ContainerCreateBody::default()
     }
 }
 
 /// A container's place in a network.
-pub(super) fn endpoint_settings(endpoint: &Endpoint) -> EndpointSettings {
+pub(super) fn endpoint_settings(
+    endpoint: &Endpoint,
+    capabilities: Capabilities,
+) -> EndpointSettings {
     EndpointSettings {
         aliases: some(endpoint.aliases.clone()),
+        links: some(endpoint.links.clone()),
+        ipam_config: ipam(endpoint),
+        mac_address: endpoint
+            .mac_address
+            .clone()
+            .filter(|_| capabilities.endpoint_mac_address),
+        gw_priority: endpoint
+            .gateway_priority
+            .filter(|_| capabilities.gateway_priority),
+        driver_opts: some_map(endpoint.driver_opts.clone().into_iter().collect()),
         ..EndpointSettings::default()
     }
+}
+
+/// Addresses that are not left to the engine. Those that are told by their number have
+/// been looked up before.
+fn ipam(endpoint: &Endpoint) -> Option<EndpointIpamConfig> {
+    let link_local = endpoint.link_local.iter().map(ToString::to_string);
+    let config = EndpointIpamConfig {
+        ipv4_address: endpoint.ipv4.and_then(Pinned::address),
+        ipv6_address: endpoint.ipv6.and_then(Pinned::address),
+        link_local_ips: some(link_local.collect()),
+    };
+    (config != EndpointIpamConfig::default()).then_some(config)
 }
 
 /// Seconds are what the engine counts in; a fraction is rounded up.
@@ -78,15 +103,18 @@ fn environment(service: &Service) -> Vec<String> {
         .collect()
 }
 
+/// There is no restart policy among it: a container that has ended is over, so that its
+/// exit code is seen.
 fn host_config(spec: &ContainerSpec, capabilities: Capabilities) -> HostConfig {
     let service = &*spec.service;
+    let unconfined = service.security_opt.iter().any(|it| it == SYSTEM_PATHS);
     HostConfig {
         network_mode: network_mode(spec),
         port_bindings: port_bindings(spec),
         mounts: some(mounts::mounts(spec, capabilities)),
         binds: some(mounts::binds(service)),
         tmpfs: some_map(mounts::tmpfs(service)),
-        restart_policy: service.restart.map(restart_policy),
+        volumes_from: some(spec.volumes_from.clone()),
         init: service.init,
         extra_hosts: some(extra_hosts(service)),
         dns: some(service.dns.clone()),
@@ -94,27 +122,43 @@ fn host_config(spec: &ContainerSpec, capabilities: Capabilities) -> HostConfig {
         dns_options: some(service.dns_opt.clone()),
         readonly_rootfs: Some(service.read_only),
         shm_size: service.shm_size.map(signed),
+        storage_opt: some_map(strings(&service.storage_opt)),
+        annotations: some_map(strings(&service.annotations)).filter(|_| capabilities.annotations),
         privileged: Some(service.privileged),
         cap_add: some(service.cap_add.clone()),
         cap_drop: some(service.cap_drop.clone()),
-        security_opt: some(service.security_opt.clone()),
+        security_opt: some(security_opt(service)),
+        masked_paths: unconfined.then(Vec::new),
+        readonly_paths: unconfined.then(Vec::new),
         group_add: some(service.group_add.clone()),
         devices: some(devices(service)),
+        device_cgroup_rules: some(service.device_cgroup_rules.clone()),
+        device_requests: some(device_requests(service)),
         sysctls: some_map(strings(&service.sysctls)),
         ulimits: some(ulimits(service)),
-        pid_mode: service.pid.clone(),
-        ipc_mode: service.ipc.clone(),
+        pid_mode: spec.pid_mode.clone(),
+        ipc_mode: spec.ipc_mode.clone(),
         uts_mode: service.uts.clone(),
         userns_mode: service.userns_mode.clone(),
         cgroupns_mode: service.cgroup.as_deref().and_then(|mode| mode.parse().ok()),
         cgroup_parent: service.cgroup_parent.clone(),
         runtime: service.runtime.clone(),
+        isolation: service.isolation.as_deref().and_then(|it| it.parse().ok()),
         log_config: log_config(service),
-        ..resources(&service.resources)
+        ..resources(&service.resources, &service.blkio)
     }
 }
 
-fn resources(resources: &Resources) -> HostConfig {
+/// Not an option of the engine's, but of its command line: it hides no path of `/proc`
+/// and `/sys`, and keeps none from being written.
+const SYSTEM_PATHS: &str = "systempaths=unconfined";
+
+fn security_opt(service: &Service) -> Vec<String> {
+    let options = service.security_opt.iter();
+    options.filter(|it| *it != SYSTEM_PATHS).cloned().collect()
+}
+
+fn resources(resources: &Resources, blkio: &Blkio) -> HostConfig {
     HostConfig {
         nano_cpus: resources.cpus.map(nano_cpus),
         memory: resources.memory.map(signed),
@@ -125,11 +169,38 @@ fn resources(resources: &Resources) -> HostConfig {
         cpu_shares: resources.cpu_shares.map(signed),
         cpu_quota: resources.cpu_quota,
         cpu_period: resources.cpu_period,
+        cpu_realtime_period: resources.cpu_rt_period,
+        cpu_realtime_runtime: resources.cpu_rt_runtime,
+        cpuset_cpus: resources.cpuset.clone(),
+        cpu_count: resources.cpu_count,
+        cpu_percent: resources.cpu_percent,
         // The engine warns where the kernel cannot do it, even at `false`.
         oom_kill_disable: resources.oom_kill_disable.then_some(true),
         oom_score_adj: resources.oom_score_adj.map(i64::from),
+        blkio_weight: blkio.weight,
+        blkio_weight_device: some(weights(&blkio.weight_device)),
+        blkio_device_read_bps: some(rates(&blkio.device_read_bps)),
+        blkio_device_write_bps: some(rates(&blkio.device_write_bps)),
+        blkio_device_read_iops: some(rates(&blkio.device_read_iops)),
+        blkio_device_write_iops: some(rates(&blkio.device_write_iops)),
         ..HostConfig::default()
     }
+}
+
+fn weights(devices: &[BlkioDevice]) -> Vec<ResourcesBlkioWeightDevice> {
+    let weight = |device: &BlkioDevice| ResourcesBlkioWeightDevice {
+        path: Some(device.path.clone()),
+        weight: usize::try_from(device.value).ok(),
+    };
+    devices.iter().map(weight).collect()
+}
+
+fn rates(devices: &[BlkioDevice]) -> Vec<ThrottleDevice> {
+    let rate = |device: &BlkioDevice| ThrottleDevice {
+        path: Some(device.path.clone()),
+        rate: Some(signed(device.value)),
+    };
+    devices.iter().map(rate).collect()
 }
 
 /// A container is born into its first network; without this, into the engine's
@@ -141,10 +212,13 @@ fn network_mode(spec: &ContainerSpec) -> Option<String> {
         .or_else(|| first.map(|endpoint| endpoint.network.clone()))
 }
 
-fn networking(endpoints: &[Endpoint]) -> Option<NetworkingConfig> {
+fn networking(endpoints: &[Endpoint], capabilities: Capabilities) -> Option<NetworkingConfig> {
     let settings: HashMap<_, _> = endpoints
         .iter()
-        .map(|endpoint| (endpoint.network.clone(), endpoint_settings(endpoint)))
+        .map(|endpoint| {
+            let settings = endpoint_settings(endpoint, capabilities);
+            (endpoint.network.clone(), settings)
+        })
         .collect();
     Some(NetworkingConfig {
         endpoints_config: Some(some_map(settings)?),
@@ -190,21 +264,6 @@ fn port_bindings(spec: &ContainerSpec) -> Option<PortMap> {
     some_map(bindings)
 }
 
-fn restart_policy(policy: RestartPolicy) -> EnginePolicy {
-    let (name, maximum_retry_count) = match policy {
-        RestartPolicy::No => (RestartPolicyNameEnum::NO, None),
-        RestartPolicy::Always => (RestartPolicyNameEnum::ALWAYS, None),
-        RestartPolicy::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
-        RestartPolicy::OnFailure(retries) => {
-            (RestartPolicyNameEnum::ON_FAILURE, retries.map(i64::from))
-        }
-    };
-    EnginePolicy {
-        name: Some(name),
-        maximum_retry_count,
-    }
-}
-
 /// The engine separates name and address by a colon.
 fn extra_hosts(service: &Service) -> Vec<String> {
     let entries = service.extra_hosts.iter();
@@ -218,6 +277,20 @@ fn devices(service: &Service) -> Vec<DeviceMapping> {
             path_on_host: Some(device.source.clone()),
             path_in_container: Some(device.target.clone()),
             cgroup_permissions: Some(device.permissions.clone()),
+        })
+        .collect()
+}
+
+fn device_requests(service: &Service) -> Vec<EngineRequest> {
+    let requests = service.device_requests.iter();
+    requests
+        .map(|request| EngineRequest {
+            driver: request.driver.clone(),
+            count: request.count,
+            device_ids: some(request.ids.clone()),
+            // A list of alternatives, of which Compose knows one.
+            capabilities: some(vec![request.capabilities.clone()]),
+            options: some_map(strings(&request.options)),
         })
         .collect()
 }

@@ -67,8 +67,13 @@ fn engine_info(
         // routes do not matter.
         local: !rootless && is_local(endpoint, &kernel, system.operating_system.as_deref()),
         capabilities: Capabilities {
+            annotations: speaks(client, 43),
+            endpoint_mac_address: speaks(client, 44),
             start_interval: speaks(client, 44),
             volume_subpath: speaks(client, 45),
+            image_mounts: speaks(client, 48),
+            gateway_priority: speaks(client, 48),
+            interface_names: speaks(client, 49),
         },
         version: version.version.unwrap_or_default(),
         storage_driver: system.driver.unwrap_or_default(),

@@ -7,6 +7,7 @@ mod call;
 mod container;
 mod create;
 mod credentials;
+mod endpoint;
 mod events;
 mod exec;
 mod files;

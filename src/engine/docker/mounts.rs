@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use bollard::models::{Mount, MountBindOptions, MountType, MountVolumeOptions};
+use bollard::models::{Mount, MountBindOptions, MountImageOptions, MountType, MountVolumeOptions};
 
 use crate::{
     engine::Capabilities,
@@ -78,6 +78,14 @@ fn other(mount: &ServiceMount) -> Option<Mount> {
             volume_options: Some(MountVolumeOptions {
                 no_copy: Some(*nocopy),
                 ..MountVolumeOptions::default()
+            }),
+            ..common
+        }),
+        MountKind::Image { image, subpath } => Some(Mount {
+            typ: Some(MountType::IMAGE),
+            source: Some(image.clone()),
+            image_options: subpath.as_ref().map(|subpath| MountImageOptions {
+                subpath: Some(subpath.clone()),
             }),
             ..common
         }),

@@ -8,7 +8,10 @@ use crate::{
     spec::NetworkSpec,
 };
 
-use super::call::{ORDINARY, call, gone_is_fine, refused};
+use super::{
+    call::{ORDINARY, call, gone_is_fine, refused},
+    endpoint,
+};
 
 /// Creates a network.
 pub(super) async fn create(docker: &Docker, spec: &NetworkSpec) -> Result<()> {
@@ -41,6 +44,13 @@ pub(super) async fn subnets(client: &bollard::Docker) -> Result<Vec<IpNet>> {
     Ok(ipams.flat_map(|ipam| ranges(Some(ipam))).collect())
 }
 
+/// The address ranges of one network.
+pub(super) async fn ranges_of(client: &bollard::Docker, name: &str) -> Result<Vec<IpNet>> {
+    let attempted = format!("look for network `{name}`");
+    let network = call(&attempted, ORDINARY, client.inspect_network(name, None)).await?;
+    Ok(ranges(network.ipam))
+}
+
 /// The address ranges that a network was given.
 pub(super) fn ranges(ipam: Option<Ipam>) -> Vec<IpNet> {
     let configs = ipam.and_then(|ipam| ipam.config).unwrap_or_default();
@@ -59,10 +69,18 @@ async fn exists(client: &bollard::Docker, name: &str) -> Result<bool> {
 }
 
 fn request(spec: &NetworkSpec) -> NetworkCreateRequest {
+    let gateway = spec
+        .gateway
+        .and_then(|number| endpoint::nth_v4(spec.subnet, number.into()));
     let config = IpamConfig {
         subnet: Some(spec.subnet.to_string()),
+        gateway: gateway.map(|gateway| gateway.to_string()),
         ..IpamConfig::default()
     };
+    let config_v6 = spec.subnet_v6.map(|subnet| IpamConfig {
+        subnet: Some(subnet.to_string()),
+        ..IpamConfig::default()
+    });
     NetworkCreateRequest {
         name: spec.name.clone(),
         driver: spec.driver.clone(),
@@ -71,7 +89,7 @@ fn request(spec: &NetworkSpec) -> NetworkCreateRequest {
         attachable: Some(spec.attachable),
         enable_ipv6: Some(spec.enable_ipv6),
         ipam: Some(Ipam {
-            config: Some(vec![config]),
+            config: Some([config].into_iter().chain(config_v6).collect()),
             ..Ipam::default()
         }),
         labels: Some(spec.labels.clone().into_iter().collect()),

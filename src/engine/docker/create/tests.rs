@@ -8,16 +8,22 @@ use indexmap::IndexMap;
 use crate::{
     engine::Capabilities,
     spec::{
-        ContainerSpec, Device, Endpoint, HealthTest, Healthcheck, Logging, Mount, MountKind,
-        Protocol, Resources, RestartPolicy, Service, Ulimit, VolumeMount, desired::PublishRequest,
+        Blkio, BlkioDevice, ContainerSpec, Device, DeviceRequest, Endpoint, HealthTest,
+        Healthcheck, Logging, Mount, MountKind, Pinned, Protocol, Resources, RestartPolicy,
+        Service, Ulimit, VolumeMount, desired::PublishRequest,
     },
 };
 
 use super::body;
 
 const NEWEST: Capabilities = Capabilities {
+    annotations: true,
+    endpoint_mac_address: true,
     start_interval: true,
     volume_subpath: true,
+    image_mounts: true,
+    gateway_priority: true,
+    interface_names: true,
 };
 
 #[test]
@@ -33,6 +39,9 @@ fn what_a_service_does_not_ask_for_is_left_to_the_engine() {
         endpoints: Vec::new(),
         publish: Vec::new(),
         volumes: Vec::new(),
+        volumes_from: Vec::new(),
+        pid_mode: None,
+        ipc_mode: None,
         healthcheck: None,
         ..rich()
     };
@@ -45,7 +54,11 @@ fn an_old_engine_is_not_told_what_it_does_not_know() {
     let body = body(&spec, &spec.endpoints[..1], Capabilities::default());
     assert_eq!(body.healthcheck.expect("a check").start_interval, None);
     let networks = body.networking_config.and_then(|it| it.endpoints_config);
-    assert_eq!(networks.map(|networks| networks.len()), Some(1));
+    let networks = networks.expect("a network");
+    assert_eq!(networks.len(), 1);
+    let endpoint = &networks["demo-w0_default"];
+    assert_eq!((&endpoint.mac_address, endpoint.gw_priority), (&None, None));
+    assert_eq!(body.host_config.expect("a host").annotations, None);
 }
 
 #[test]
@@ -81,13 +94,16 @@ fn rich() -> ContainerSpec {
     ContainerSpec {
         name: "demo-w0-backend-1".into(),
         labels: BTreeMap::from([("dev.stackrun.session".into(), "demo".into())]),
-        endpoints: ["default", "private"]
-            .map(|network| Endpoint {
-                network: format!("demo-w0_{network}"),
-                aliases: vec!["backend".into(), "api".into()],
-            })
-            .into(),
+        endpoints: vec![
+            endpoint(),
+            Endpoint {
+                network: "demo-w0_private".into(),
+                ..Endpoint::default()
+            },
+        ],
         network_mode: None,
+        pid_mode: Some("host".into()),
+        ipc_mode: Some("container:demo-w0-other".into()),
         publish: vec![PublishRequest {
             target: 5000,
             protocol: Protocol::Tcp,
@@ -102,6 +118,7 @@ fn rich() -> ContainerSpec {
             nocopy: true,
             subpath: Some("inner".into()),
         }],
+        volumes_from: vec!["demo-w0-other:ro".into()],
         healthcheck: Some(Healthcheck {
             test: Some(HealthTest::Command(vec!["/probe".into()])),
             interval: Some(Duration::from_secs(5)),
@@ -111,6 +128,37 @@ fn rich() -> ContainerSpec {
             start_interval: Some(Duration::from_millis(100)),
         }),
         service: Arc::new(rich_service()),
+    }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint {
+        network: "demo-w0_default".into(),
+        aliases: vec!["backend".into(), "api".into()],
+        links: vec!["demo-w0-db:database".into()],
+        ipv4: Some(Pinned::Address([10, 0, 0, 9].into())),
+        ipv6: Some(Pinned::Address("fd00::9".parse().expect("an address"))),
+        link_local: vec!["169.254.8.9".parse().expect("an address")],
+        mac_address: Some("02:42:ac:11:65:43".into()),
+        gateway_priority: Some(1),
+        driver_opts: BTreeMap::from([("option".into(), "value".into())]),
+    }
+}
+
+fn blkio() -> Blkio {
+    let device = |value| {
+        vec![BlkioDevice {
+            path: "/dev/sda".into(),
+            value,
+        }]
+    };
+    Blkio {
+        weight: Some(300),
+        weight_device: device(400),
+        device_read_bps: device(1),
+        device_write_bps: device(2),
+        device_read_iops: device(3),
+        device_write_iops: device(4),
     }
 }
 
@@ -129,9 +177,8 @@ fn rich_service() -> Service {
         init: Some(true),
         stop_signal: Some("SIGINT".into()),
         stop_grace_period: Some(Duration::from_millis(1200)),
-        post_start: Vec::new(),
-        pre_stop: Vec::new(),
-        restart: Some(RestartPolicy::OnFailure(Some(3))),
+        restart: Some(RestartPolicy::Always),
+        annotations: strings([("org.example", "yes")]),
         expose: vec!["9000".into(), "9001/udp".into()],
         extra_hosts: vec!["host.example=host-gateway".into(), "six=::1".into()],
         dns: vec!["192.0.2.53".into()],
@@ -140,15 +187,24 @@ fn rich_service() -> Service {
         mounts: mounts(),
         read_only: true,
         shm_size: Some(64 << 20),
+        storage_opt: strings([("size", "1G")]),
         privileged: true,
         cap_add: vec!["NET_ADMIN".into()],
         cap_drop: vec!["ALL".into()],
-        security_opt: vec!["no-new-privileges".into()],
+        security_opt: vec!["no-new-privileges".into(), "systempaths=unconfined".into()],
         group_add: vec!["audio".into()],
         devices: vec![Device {
             source: "/dev/null".into(),
             target: "/dev/nil".into(),
             permissions: "rwm".into(),
+        }],
+        device_cgroup_rules: vec!["c 1:3 mr".into()],
+        device_requests: vec![DeviceRequest {
+            driver: Some("nvidia".into()),
+            count: Some(-1),
+            capabilities: vec!["compute".into(), "gpu".into()],
+            options: strings([("virtualization", "false")]),
+            ..DeviceRequest::default()
         }],
         sysctls: strings([("net.core.somaxconn", "1024")]),
         ulimits: IndexMap::from([(
@@ -168,16 +224,21 @@ fn rich_service() -> Service {
             cpu_shares: Some(512),
             cpu_quota: Some(50_000),
             cpu_period: Some(100_000),
+            cpu_rt_period: Some(1_000_000),
+            cpu_rt_runtime: Some(950_000),
+            cpuset: Some("0-1".into()),
+            cpu_count: Some(2),
+            cpu_percent: Some(50),
             oom_kill_disable: true,
             oom_score_adj: Some(-500),
         },
-        pid: Some("host".into()),
-        ipc: Some("shareable".into()),
+        blkio: blkio(),
         uts: Some("host".into()),
         userns_mode: Some("host".into()),
         cgroup: Some("private".into()),
         cgroup_parent: Some("/parent".into()),
         runtime: Some("runc".into()),
+        isolation: Some("default".into()),
         logging: Some(Logging {
             driver: Some("json-file".into()),
             options: strings([("max-size", "10m")]),
@@ -214,6 +275,10 @@ fn mounts() -> Vec<Mount> {
             mode: Some(0o1777),
             options: Some("noexec".into()),
         },
+        MountKind::Image {
+            image: "example/files:1".into(),
+            subpath: Some("inner".into()),
+        },
         // A named one is in the spec's own list, under the engine's name.
         MountKind::Volume {
             key: Some("data".into()),
@@ -233,65 +298,8 @@ fn mounts() -> Vec<Mount> {
 
 /// A service that asks for nothing but its image.
 fn service() -> Service {
-    Service {
-        post_start: Vec::new(),
-        pre_stop: Vec::new(),
-        name: "backend".parse().expect("a legal name"),
-        image: "example/backend:1".into(),
-        build: None,
-        pull_policy: None,
-        platform: None,
-        command: None,
-        entrypoint: None,
-        environment: IndexMap::new(),
-        user: None,
-        working_dir: None,
-        hostname: None,
-        domainname: None,
-        container_name: None,
-        replicas: 1,
-        tty: false,
-        stdin_open: false,
-        init: None,
-        labels: IndexMap::new(),
-        depends_on: IndexMap::new(),
-        healthcheck: None,
-        ready: None,
-        stop_signal: None,
-        stop_grace_period: None,
-        restart: None,
-        ports: Vec::new(),
-        expose: Vec::new(),
-        networks: IndexMap::new(),
-        network_mode: None,
-        extra_hosts: Vec::new(),
-        dns: Vec::new(),
-        dns_search: Vec::new(),
-        dns_opt: Vec::new(),
-        links: Vec::new(),
-        mounts: Vec::new(),
-        configs: Vec::new(),
-        secrets: Vec::new(),
-        read_only: false,
-        shm_size: None,
-        privileged: false,
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        security_opt: Vec::new(),
-        group_add: Vec::new(),
-        devices: Vec::new(),
-        sysctls: IndexMap::new(),
-        ulimits: IndexMap::new(),
-        resources: Resources::default(),
-        pid: None,
-        ipc: None,
-        uts: None,
-        userns_mode: None,
-        cgroup: None,
-        cgroup_parent: None,
-        runtime: None,
-        logging: None,
-    }
+    let name = "backend".parse().expect("a legal name");
+    Service::new(name, "example/backend:1")
 }
 
 fn strings<const N: usize>(pairs: [(&str, &str); N]) -> IndexMap<String, String> {
