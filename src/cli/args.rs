@@ -135,6 +135,9 @@ pub(super) struct StartArgs {
     /// How long everything together may take to become ready: `90`, `90s`, `2m`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) wait_timeout: Option<Duration>,
+    /// Give each worker a loopback address of its own, with the ports that the file names
+    #[arg(long)]
+    pub(super) own_address: bool,
     #[command(flatten)]
     pub(super) images: ImageArgs,
     /// Show the services' logs while waiting for them
@@ -391,6 +394,9 @@ pub(super) struct PlanArgs {
     /// How many copies; default: `x-stackrun.workers`, else 1
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) workers: Option<u32>,
+    /// Give each worker a loopback address of its own, with the ports that the file names
+    #[arg(long)]
+    pub(super) own_address: bool,
     #[command(flatten)]
     pub(super) images: ImageArgs,
     /// Remove containers of services that the Compose file does not have

@@ -158,7 +158,11 @@ impl Failure {
                 "take down sessions that are not needed (`stackrun ls`), or set another pool with \
                  `x-stackrun.subnets`",
             ),
-            PlanError::ImageMissing { image, .. } => failure.hint(format!(
+            PlanError::ImageMissing { image, .. } => Self {
+                code: exit_code::FAILED,
+                ..failure
+            }
+            .hint(format!(
                 "pull, build or load it (`docker image ls` lists what is there), or name an archive \
                  that has it: `x-stackrun: {{ images: {{ \"{image}\": image.tar }} }}`"
             )),
@@ -196,6 +200,10 @@ impl Failure {
                     "interrupted; everything that was started is taken down",
                 )
             }
+            UpError::NoOwnAddress { .. } => Self::usage(error.to_string()).hint(
+                "`--own-address` takes Linux, and an engine on this very machine: without it, every \
+                 worker's ports are on 127.0.0.1 (`stackrun ps` and `stackrun env` tell them)",
+            ),
             UpError::State { .. } => {
                 Self::new(exit_code::FAILED, error.to_string()).caused_by(&error)
             }

@@ -30,6 +30,7 @@ pub(super) async fn plan(context: &Context, args: PlanArgs) -> Outcome {
     let project = &loaded.project;
     let engine = context.connect().await?;
     let options = UpOptions {
+        own_address: args.own_address,
         remove_orphans: args.remove_orphans,
         ..up_options(&loaded, args.workers, &args.images)
     };

@@ -106,6 +106,7 @@ pub(super) fn up_options(loaded: &Loaded, workers: Option<u32>, images: &ImageAr
     UpOptions {
         workers: workers.unwrap_or(1),
         wait_timeout: None,
+        own_address: false,
         pull: images.pull.map(PullPolicy::from),
         build: images.build(),
         keep_going: false,
@@ -118,6 +119,7 @@ pub(super) fn up_options(loaded: &Loaded, workers: Option<u32>, images: &ImageAr
 /// The same for `up` and `run` alone.
 pub(super) fn start_options(loaded: &Loaded, args: &StartArgs) -> UpOptions {
     UpOptions {
+        own_address: args.own_address,
         wait_timeout: args.wait_timeout,
         keep_failed: args.keep_failed,
         ..up_options(loaded, args.workers, &args.images)

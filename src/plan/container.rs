@@ -1,30 +1,33 @@
 //! One worker's container of a service, with every name and label decided.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
 use crate::{
     engine::{Capabilities, Image},
     spec::{
-        ContainerSpec, Endpoint, MountKind, NetworkAttachment, NetworkMode, Project, Protocol,
-        Service, ServiceName, VolumeMount, desired::PublishRequest, label,
+        ContainerSpec, Endpoint, MountKind, NetworkAttachment, NetworkMode, Project, Service,
+        ServiceName, VolumeMount, label,
     },
 };
 
-use super::{Naming, PlanError, Replica, World, address, files::files, readiness};
+use super::{
+    Naming, PlanError, Replica, Request, World, address, files::files, publish::publish, readiness,
+};
 
 /// Decides everything about one container.
 pub(super) fn container(
-    project: &Project,
+    request: &Request<'_>,
     naming: &Naming<'_>,
     world: &World,
     replica: &Replica,
     service: &Arc<Service>,
-    workers: u32,
 ) -> Result<ContainerSpec, PlanError> {
+    let project = request.project;
     let image = world.images.get(&service.image);
     let files = files(project, service)?;
+    let address = request.addresses.get(&replica.worker).copied();
     let place = Place {
         project,
         naming,
@@ -34,11 +37,11 @@ pub(super) fn container(
     let mut spec = ContainerSpec {
         name: naming.container(replica),
         labels: naming.labels(replica.worker),
-        endpoints: place.endpoints(workers, world.capabilities)?,
+        endpoints: place.endpoints(request.workers, world.capabilities)?,
         network_mode: place.network_mode(),
         pid_mode: place.namespace(service.pid.as_deref()),
         ipc_mode: place.namespace(service.ipc.as_deref()),
-        publish: publish(service, image)?,
+        publish: publish(service, image, address)?,
         volumes: place.volumes(),
         volumes_from: place.volumes_from(),
         file_binds: files.binds,
@@ -53,6 +56,10 @@ pub(super) fn container(
         (label::DEPENDS_ON.to_owned(), dependencies.join(",")),
         (label::COMPOSE_SERVICE.to_owned(), service.name.to_string()),
     ]);
+    if let Some(address) = address {
+        spec.labels
+            .insert(label::ADDRESS.to_owned(), address.to_string());
+    }
     if !service.pre_stop.is_empty() {
         let hooks = serde_json::to_string(&service.pre_stop).expect("plain data becomes JSON");
         spec.labels.insert(label::PRE_STOP.to_owned(), hooks);
@@ -273,32 +280,3 @@ impl Place<'_> {
 
 /// The option by which the bridge driver learns the name of an interface.
 const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
-
-/// What the file publishes, and what a probe from the host needs, each once. Whatever
-/// host port the file names, every worker gets an ephemeral one: two copies must not
-/// collide. The literal 127.0.0.1, because random ports of IPv4 and IPv6 differ
-/// (moby#42442).
-fn publish(service: &Service, image: Option<&Image>) -> Result<Vec<PublishRequest>, PlanError> {
-    if matches!(
-        service.network_mode,
-        Some(NetworkMode::Host | NetworkMode::None)
-    ) {
-        return Ok(Vec::new());
-    }
-    let declared = service
-        .ports
-        .iter()
-        .map(|port| (port.target, port.protocol));
-    let probed = readiness::probe_port(service, image)?.map(|port| (port, Protocol::Tcp));
-    let mut requests: Vec<_> = declared
-        .chain(probed)
-        .map(|(target, protocol)| PublishRequest {
-            target,
-            protocol,
-            host_ip: Ipv4Addr::LOCALHOST.into(),
-        })
-        .collect();
-    requests.sort();
-    requests.dedup();
-    Ok(requests)
-}

@@ -13,8 +13,10 @@ mod container;
 mod down;
 mod files;
 mod image;
+mod loopback;
 mod naming;
 mod order;
+mod publish;
 mod readiness;
 mod shared;
 mod subnet;
@@ -40,6 +42,7 @@ use crate::{
 
 pub use down::{Volumes, down, replica_of};
 pub use image::{ImageOptions, Images, image_names, images};
+pub use loopback::{Addresses, addresses};
 pub use naming::Naming;
 pub use order::{Cycle, start_order};
 pub use readiness::{Readiness, Wait};
@@ -58,6 +61,9 @@ pub struct Request<'a> {
     pub workers: u32,
     /// How images are come by.
     pub images: ImageOptions,
+    /// Addresses on which workers publish the very ports that the file names. Empty: all
+    /// publish on 127.0.0.1, at ports that the engine chooses.
+    pub addresses: &'a Addresses,
     /// Remove containers of services that the project no longer has.
     pub remove_orphans: bool,
     /// Every service of the project file, wanted now or not: what is not among them

@@ -84,6 +84,7 @@ fn try_plan(project: &Project, workers: u32, world: &World) -> Result<Plan, Plan
         session: &session,
         workers,
         images: BY_THE_FILE,
+        addresses: &Addresses::new(),
         remove_orphans: false,
         known_services: &known,
     };

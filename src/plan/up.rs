@@ -262,14 +262,7 @@ impl Up<'_> {
         resources: Vec<NodeId>,
         milestones: &mut Milestones,
     ) -> Result<(), PlanError> {
-        let spec = container(
-            self.request.project,
-            &self.naming,
-            self.world,
-            replica,
-            service,
-            self.request.workers,
-        )?;
+        let spec = container(self.request, &self.naming, self.world, replica, service)?;
         let name = spec.name.clone();
         let verdict = self.verdict(&spec, service, milestones);
         let needs = self.dependencies(service, milestones)?;

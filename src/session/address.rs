@@ -35,6 +35,9 @@ pub struct Stack {
 pub struct Worker {
     /// Its number, from 0.
     pub worker: WorkerId,
+    /// The loopback address on which it publishes its ports, where it has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     /// Its services, by name, in the order of the Compose file where that is known.
     pub services: IndexMap<String, ServiceAddress>,
     /// The variables that `x-stackrun.env` asks for, with this worker's addresses.
@@ -118,6 +121,9 @@ fn worker_of(
     project: Option<&Project>,
     logs: &LogPaths,
 ) -> Worker {
+    let address = containers
+        .iter()
+        .find_map(|container| container.labels.get(label::ADDRESS)?.parse().ok());
     let position = |container: &ObservedContainer| {
         let service = container.service()?;
         project?.services.get_index_of(&service)
@@ -140,6 +146,7 @@ fn worker_of(
         .collect();
     Worker {
         worker,
+        address,
         services,
         env,
     }
@@ -221,6 +228,9 @@ impl Worker {
     /// `_HOST` and `_PORT`, and what `x-stackrun.env` maps.
     pub fn variables(&self) -> BTreeMap<String, String> {
         let mut variables = BTreeMap::new();
+        if let Some(address) = self.address {
+            variables.insert("STACKRUN_ADDRESS".to_owned(), address.to_string());
+        }
         for (service, address) in &self.services {
             let name = variable_name(service);
             if let (Some(url), Some(host), Some(port)) = (&address.url, address.host, address.port)

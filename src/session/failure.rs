@@ -32,6 +32,12 @@ pub enum UpError {
         /// them came at that very moment.
         waiting_for: Vec<String>,
     },
+    /// Workers cannot have addresses of their own here.
+    #[error("workers cannot have addresses of their own on the engine at `{endpoint}`")]
+    NoOwnAddress {
+        /// Where the engine is.
+        endpoint: String,
+    },
     /// A signal came.
     #[error("interrupted")]
     Interrupted,

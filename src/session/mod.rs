@@ -12,6 +12,7 @@
 pub mod address;
 mod execute;
 mod failure;
+mod hold;
 mod hooks;
 mod images;
 mod perform;
@@ -34,7 +35,7 @@ use crate::{
     engine::{Engine, EngineError},
     event::{EventKind, EventSink, SCHEMA, ServiceSummary, millis},
     logs::{Collector, LogPaths},
-    plan::{self, ImageOptions, Plan, Request, World},
+    plan::{self, Addresses, ImageOptions, Plan, Request, World},
     spec::{Observed, ObservedContainer, Project, PullPolicy, ServiceName, SessionName, WorkerId},
 };
 
@@ -44,6 +45,7 @@ pub use shutdown::{Shutdown, ShutdownTrigger, Urgency, shutdown};
 pub use teardown::Teardown;
 
 use execute::{Policy, execute};
+use hold::Hold;
 use watch::Watcher;
 
 /// All workers of one `up` or `run`.
@@ -66,6 +68,9 @@ pub struct UpOptions {
     pub workers: u32,
     /// How long the whole may take.
     pub wait_timeout: Option<Duration>,
+    /// Give each worker a loopback address of its own, on which it publishes the very
+    /// ports that the file names.
+    pub own_address: bool,
     /// When to pull images, in place of every service's `pull_policy`.
     pub pull: Option<PullPolicy>,
     /// Whether to build images, even if they are there, or never. Absent: when they are
@@ -132,9 +137,10 @@ impl Session {
         options: &UpOptions,
     ) -> Result<Plan, UpError> {
         let world = world::observe(engine, project, session).await?;
-        let images = plan::images(&request(project, session, options), &world)?;
+        let (addresses, _hold) = addresses(engine, session, options).await?;
+        let images = plan::images(&request(project, session, options, &addresses), &world)?;
         let project = images.resolve(project);
-        let up = plan::up(&request(&project, session, options), &world)?;
+        let up = plan::up(&request(&project, session, options, &addresses), &world)?;
         Ok(images.plan.then(up))
     }
 
@@ -153,7 +159,9 @@ impl Session {
         self.announce(project, options);
         self.prepare_directory()?;
         let (project, world) = self.with_images(project, options, policy).await?;
-        let plan = plan::up(&request(&project, &self.name, options), &world)?;
+        // Held until the containers say by their labels whose the addresses are.
+        let (addresses, _hold) = addresses(&*self.engine, &self.name, options).await?;
+        let plan = plan::up(&request(&project, &self.name, options, &addresses), &world)?;
         let _ = self.before.set(world.observed);
         match self.bring_up(&project, options, &plan, policy).await {
             Ok(stack) => {
@@ -220,7 +228,8 @@ impl Session {
         policy: Policy,
     ) -> Result<(Project, World), UpError> {
         let world = world::observe(&*self.engine, project, &self.name).await?;
-        let images = plan::images(&request(project, &self.name, options), &world)?;
+        let none = Addresses::new();
+        let images = plan::images(&request(project, &self.name, options, &none), &world)?;
         let resolved = images.resolve(project);
         if images.plan.nodes.is_empty() {
             return Ok((resolved, world));
@@ -355,10 +364,28 @@ fn doomed_workers(error: &UpError, options: &UpOptions) -> Option<BTreeSet<Worke
     }
 }
 
+/// An address for each worker, if they are to have one.
+async fn addresses(
+    engine: &dyn Engine,
+    session: &SessionName,
+    options: &UpOptions,
+) -> Result<(Addresses, Hold), UpError> {
+    if !options.own_address {
+        return Ok(Default::default());
+    }
+    if !cfg!(target_os = "linux") || !engine.info().local {
+        return Err(UpError::NoOwnAddress {
+            endpoint: engine.info().endpoint.clone(),
+        });
+    }
+    Ok(hold::addresses(engine, session, options.workers).await?)
+}
+
 fn request<'a>(
     project: &'a Project,
     session: &'a SessionName,
     options: &'a UpOptions,
+    addresses: &'a Addresses,
 ) -> Request<'a> {
     Request {
         project,
@@ -369,6 +396,7 @@ fn request<'a>(
             build: options.build,
             now: Timestamp::now(),
         },
+        addresses,
         remove_orphans: options.remove_orphans,
         known_services: &options.known_services,
     }

@@ -32,7 +32,7 @@ pub struct ContainerSpec {
     pub pid_mode: Option<String>,
     /// `ipc` as the engine takes it.
     pub ipc_mode: Option<String>,
-    /// Container ports to publish on ephemeral ports of the host.
+    /// Container ports to publish on the host.
     pub publish: Vec<PublishRequest>,
     /// Named volumes.
     pub volumes: Vec<VolumeMount>,
@@ -50,14 +50,16 @@ pub struct ContainerSpec {
 }
 
 /// A container port to publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct PublishRequest {
     /// Port in the container.
     pub target: u16,
     /// Transport protocol.
     pub protocol: Protocol,
-    /// Host address; the engine chooses a free port of it.
+    /// Host address.
     pub host_ip: IpAddr,
+    /// Host port, or a range of which the engine takes a free one. Absent: any free one.
+    pub host_port: Option<String>,
 }
 
 /// A container's place in a network.

@@ -13,6 +13,8 @@ pub const WORKER: &str = "dev.stackrun.worker";
 pub const SERVICE: &str = "dev.stackrun.service";
 /// Number of the container among the replicas of its service, from 1.
 pub const REPLICA: &str = "dev.stackrun.replica";
+/// Loopback address on which the worker publishes its ports, where it has one of its own.
+pub const ADDRESS: &str = "dev.stackrun.address";
 /// Digest of everything that the container was created from.
 pub const CONFIG_HASH: &str = "dev.stackrun.config-hash";
 /// The services that this one depends on, separated by commas: stopping in reverse

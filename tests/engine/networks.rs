@@ -209,6 +209,7 @@ fn on(host_ip: Ipv4Addr, target: u16, protocol: Protocol) -> PublishRequest {
         target,
         protocol,
         host_ip: host_ip.into(),
+        host_port: None,
     }
 }
 

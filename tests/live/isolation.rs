@@ -150,3 +150,56 @@ fn two_checkouts_of_one_project_never_meet() {
     by_session.ok(&["down", "-v"]);
     here.assert_nothing_left();
 }
+
+/// A GET request to an address of this host; nothing where nobody listens.
+fn get(address: &str) -> Option<String> {
+    let mut stream = std::net::TcpStream::connect(address).ok()?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    Some(answer)
+}
+
+#[test]
+fn with_addresses_of_their_own_workers_have_the_ports_of_the_file() {
+    const FILE: &str = "
+services:
+  web:
+    image: $IMAGE
+    command: http 80 200
+    stop_signal: SIGKILL
+    ports: ['28731:80', '81']
+    x-stackrun: { ready: { http: / } }
+";
+    let up =
+        |stack: &Stack| stack.json(&["up", "-d", "-n", "2", "--own-address", "--format", "json"]);
+    let addresses = |state: &serde_json::Value| -> Vec<String> {
+        let workers = state["workers"].as_array().unwrap().iter();
+        workers
+            .map(|worker| worker["address"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (one, other) = (Stack::file(FILE), Stack::file(FILE));
+    let state = up(&one);
+    let own = addresses(&state);
+    let mut all = [own.clone(), addresses(&up(&other))].concat();
+    for address in &all {
+        let answer = get(&format!("{address}:28731")).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 4, "{all:?}");
+    assert_eq!(get("127.0.0.1:28731"), None);
+    let web = &state["workers"][1]["services"]["web"];
+    assert_eq!(web["url"], format!("http://{}:28731", own[1]).as_str());
+    let env = one.json(&["env", "-w", "1", "--format", "json"]);
+    assert_eq!(env["STACKRUN_ADDRESS"], own[1].as_str());
+    assert_eq!(env["STACKRUN_WEB_PORT"], "28731");
+    // What is there stays, with its address; without the flag it is something else.
+    let container = one.inspect(0, "web")["Id"].clone();
+    assert_eq!(addresses(&up(&one)), own);
+    assert_eq!(one.inspect(0, "web")["Id"], container);
+    one.ok(&["up", "-d", "-n", "2"]);
+    assert_eq!(get(&format!("{}:28731", own[0])), None);
+}

@@ -256,7 +256,7 @@ fn port_bindings(spec: &ContainerSpec) -> Option<PortMap> {
         let key = format!("{}/{}", port.target, port.protocol);
         let binding = PortBinding {
             host_ip: Some(port.host_ip.to_string()),
-            host_port: Some(String::new()),
+            host_port: Some(port.host_port.clone().unwrap_or_default()),
         };
         let all = bindings.entry(key).or_default();
         all.get_or_insert_default().push(binding);

@@ -2,7 +2,10 @@ use insta::assert_snapshot;
 use jiff::ToSpan as _;
 
 use super::*;
-use crate::plan::tests::{BY_THE_FILE, image, project};
+use crate::plan::{
+    Addresses,
+    tests::{BY_THE_FILE, image, project},
+};
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
@@ -32,6 +35,7 @@ fn planned(services: &str, there: &[(&str, i64)], options: ImageOptions) -> Stri
             now: NOW,
             ..options
         },
+        addresses: &Addresses::new(),
         remove_orphans: false,
         known_services: &[],
     };

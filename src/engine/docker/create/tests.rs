@@ -108,6 +108,7 @@ fn rich() -> ContainerSpec {
             target: 5000,
             protocol: Protocol::Tcp,
             host_ip: "127.0.0.1".parse().expect("an address"),
+            host_port: None,
         }],
         file_binds: Vec::new(),
         text_files: Vec::new(),
