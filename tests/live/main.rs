@@ -10,6 +10,7 @@ mod support;
 mod bad_input;
 mod failing;
 mod isolation;
+mod keys;
 mod logs;
 mod order;
 mod run;
