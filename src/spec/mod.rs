@@ -27,5 +27,5 @@ pub use project::{
 pub use service::{
     Blkio, BlkioDevice, Build, Condition, Dependency, Device, DeviceRequest, Expect, FileMount,
     HealthTest, Healthcheck, Logging, Mount, MountKind, NetworkAttachment, NetworkMode, Port,
-    Probe, Protocol, PullPolicy, Ready, Resources, RestartPolicy, Service, Ulimit,
+    Probe, Protocol, PullPolicy, Ready, Recursive, Resources, RestartPolicy, Service, Ulimit,
 };
