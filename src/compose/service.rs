@@ -17,7 +17,7 @@ use super::{
 use crate::spec::{
     Blkio, BlkioDevice, Condition, Dependency, Device, DeviceRequest, FileMount, HealthTest,
     Healthcheck, Hook, Logging, Mount, MountKind, NetworkAttachment, NetworkMode, Port, Protocol,
-    PullPolicy, Ready, Resources, RestartPolicy, Service, ServiceName, Ulimit,
+    PullPolicy, Ready, Recursive, Resources, RestartPolicy, Service, ServiceName, Ulimit,
 };
 
 /// Builds a service from its canonical form.
@@ -437,6 +437,7 @@ fn api_socket() -> Mount {
             create_host_path: false,
             propagation: None,
             selinux: None,
+            recursive: None,
         },
         target: API_SOCKET.to_owned(),
         read_only: false,
@@ -465,6 +466,12 @@ fn mount_kind(item: &Node) -> Option<MountKind> {
                 create_host_path: flag(bind, "create_host_path"),
                 propagation: text(bind, "propagation"),
                 selinux: text(bind, "selinux"),
+                recursive: match bind.get_str("recursive") {
+                    Some("disabled") => Some(Recursive::Disabled),
+                    Some("writable") => Some(Recursive::Writable),
+                    Some("readonly") => Some(Recursive::ReadOnly),
+                    _ => None,
+                },
             }
         }
         "tmpfs" => {

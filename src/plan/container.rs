@@ -263,18 +263,17 @@ impl Place<'_> {
         }
     }
 
+    /// Containers outside are named as they are, services by their container.
     fn volumes_from(&self) -> Vec<String> {
-        let sources = self.service.volumes_from.iter();
-        sources
-            .map(|from| match from.strip_prefix("container:") {
-                Some(container) => container.to_owned(),
-                None => {
-                    let (name, mode) = from.split_once(':').unwrap_or((from, "rw"));
-                    let container = name.parse().map(|service| self.container_of(service));
-                    format!("{}:{mode}", container.unwrap_or_else(|_| name.to_owned()))
-                }
-            })
-            .collect()
+        let source = |from: &String| {
+            if let Some(container) = from.strip_prefix("container:") {
+                return container.to_owned();
+            }
+            let (name, mode) = from.split_once(':').unwrap_or((from, "rw"));
+            let container = name.parse().map(|service| self.container_of(service));
+            format!("{}:{mode}", container.unwrap_or_else(|_| name.to_owned()))
+        };
+        self.service.volumes_from.iter().map(source).collect()
     }
 }
 

@@ -76,12 +76,12 @@ fn containers(service: &Service) -> impl Iterator<Item = String> {
         _ => None,
     };
     let modes = [service.pid.as_deref(), service.ipc.as_deref()];
-    let sources = service.volumes_from.iter().map(String::as_str);
-    let named = modes.into_iter().flatten().chain(sources);
-    let named = named.filter_map(|mode| mode.strip_prefix("container:"));
+    let joined = modes.into_iter().flatten();
+    let joined = joined.chain(service.volumes_from.iter().map(String::as_str));
+    let joined = joined.filter_map(|mode| mode.strip_prefix("container:"));
     let links = service.external_links.iter().map(String::as_str);
-    let names = network.into_iter().chain(named).chain(links);
-    names.map(|name| name.split(':').next().unwrap_or(name).to_owned())
+    let all = network.into_iter().chain(joined).chain(links);
+    all.map(|it| it.split(':').next().unwrap_or(it).to_owned())
 }
 
 impl std::fmt::Display for Shared {

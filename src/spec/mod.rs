@@ -34,5 +34,5 @@ pub use secret::Secret;
 pub use service::{
     Blkio, BlkioDevice, Condition, Dependency, Device, DeviceRequest, Expect, FileMount,
     HealthTest, Healthcheck, Logging, Mount, MountKind, NetworkAttachment, NetworkMode, Port,
-    Probe, Protocol, PullPolicy, Ready, Resources, RestartPolicy, Service, Ulimit,
+    Probe, Protocol, PullPolicy, Ready, Recursive, Resources, RestartPolicy, Service, Ulimit,
 };

@@ -510,6 +510,8 @@ pub enum MountKind {
         propagation: Option<String>,
         /// SELinux relabelling: `z` or `Z`.
         selinux: Option<String>,
+        /// What becomes of mounts below the source; the engine's default where absent.
+        recursive: Option<Recursive>,
     },
     /// A file system in memory.
     Tmpfs {
@@ -520,6 +522,18 @@ pub enum MountKind {
         /// Further mount options, as in `tmpfs: /run:noexec`.
         options: Option<String>,
     },
+}
+
+/// `bind.recursive`, but for its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recursive {
+    /// They are left out.
+    Disabled,
+    /// They can be written where the mount cannot.
+    Writable,
+    /// They cannot be written where the mount cannot, or the container does not start.
+    ReadOnly,
 }
 
 /// A config or secret in a container.

@@ -68,6 +68,31 @@ async fn its_verdict_follows_what_the_check_finds() {
 }
 
 #[tokio::test]
+async fn a_line_for_the_shell_and_all_its_times() {
+    Scene::play(async |scene| {
+        let start_interval = scene.engine.info().capabilities.start_interval;
+        let healthcheck = Healthcheck {
+            test: Some(HealthTest::Shell("/fixture exists /ready".to_owned())),
+            start_period: Some(Duration::from_secs(7)),
+            start_interval: start_interval.then_some(Duration::from_millis(300)),
+            ..check()
+        };
+        let spec = ContainerSpec {
+            healthcheck: Some(healthcheck.clone()),
+            ..scene.container("it", scene.service("wait"))
+        };
+        let id = scene.create(&spec).await;
+        assert_eq!(scene.state(&id).await.healthcheck, Some(healthcheck));
+        let test = &scene.inspect(&id).await["Config"]["Healthcheck"]["Test"];
+        assert_eq!(
+            *test,
+            serde_json::json!(["CMD-SHELL", "/fixture exists /ready"])
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn it_is_starting_until_the_first_check() {
     Scene::play(async |scene| {
         let healthcheck = Healthcheck {

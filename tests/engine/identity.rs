@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use stackrun::spec::{Service, Status};
+use stackrun::{
+    engine::LogOptions,
+    spec::{Service, Status},
+};
 
 use crate::support::{Scene, eventually};
 
@@ -101,7 +104,7 @@ async fn its_terminal_and_its_input() {
         eventually("a word of its terminal", async || {
             let logs = scene
                 .engine
-                .logs(&id, Default::default())
+                .logs(&id, LogOptions::default())
                 .await
                 .expect("logs");
             let said = crate::support::collect(logs).await.stdout();

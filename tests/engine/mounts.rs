@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use stackrun::spec::{ContainerSpec, Mount, MountKind, Service, VolumeMount};
+use stackrun::spec::{ContainerSpec, Mount, MountKind, Recursive, Service, VolumeMount};
 
 use crate::support::{Scene, fixture::SEED, mount};
 
@@ -80,6 +80,7 @@ async fn how_mounts_spread_is_the_engine_s_to_know() {
             create_host_path,
             propagation: Some(propagation.to_owned()),
             selinux: None,
+            recursive: None,
         };
         let mounts = vec![
             at("/line", bind("private", true)),
@@ -103,6 +104,38 @@ async fn how_mounts_spread_is_the_engine_s_to_know() {
 }
 
 #[tokio::test]
+async fn what_is_mounted_below_can_be_left_out() {
+    Scene::play(async |scene| {
+        let bind = |recursive| MountKind::Bind {
+            source: "/proc".into(),
+            create_host_path: true,
+            propagation: None,
+            selinux: None,
+            recursive,
+        };
+        let below = async |name: &str, recursive| {
+            let service = scene.service("read /proc/self/mounts");
+            let service = mounting(service, vec![at("/there", bind(recursive))]);
+            let told = scene.says(name, service).await;
+            assert!(told.contains(" /there "), "{told}");
+            told.contains(" /there/")
+        };
+        let all = below("all", None).await;
+        assert!(!below("none", Some(Recursive::Disabled)).await);
+        if scene.engine.info().local {
+            let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
+            assert_eq!(all, mounts.contains(" /proc/"), "{mounts}");
+        }
+        if !scene.engine.info().capabilities.endpoint_mac_address {
+            let kind = bind(Some(Recursive::ReadOnly));
+            let service = mounting(scene.service("wait"), vec![at("/there", kind)]);
+            assert_refused(scene, &scene.container("strict", service), "1.44").await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn whose_volumes_are_taken_over() {
     Scene::play(async |scene| {
         let directory = tempfile::tempdir().expect("a directory");
@@ -112,6 +145,7 @@ async fn whose_volumes_are_taken_over() {
             create_host_path: false,
             propagation: None,
             selinux: None,
+            recursive: None,
         };
         let volume = scene.volume("data").await;
         let command = "write /data/file named then write /anonymous/file nameless";

@@ -3,7 +3,7 @@
 use bollard::models::ContainerInspectResponse;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
-use stackrun::spec::{Device, Logging, Resources, Service, Ulimit};
+use stackrun::spec::{ContainerSpec, Device, Logging, Resources, Service, Ulimit};
 
 use crate::support::{Scene, fixture};
 
@@ -219,6 +219,30 @@ async fn whom_it_knows() {
             assert!(text.contains(line), "{line}: {text}");
         }
         assert!(text.trim_end().ends_with("\nme"), "{text}");
+    })
+    .await;
+}
+
+/// In the engine's own network, its name servers are not behind the engine's.
+#[tokio::test]
+async fn whom_it_asks() {
+    Scene::play(async |scene| {
+        let service = Service {
+            dns: list(&["10.9.8.7", "10.9.8.6"]),
+            extra_hosts: list(&["gate=host-gateway"]),
+            ..scene.service("read /etc/resolv.conf then read /etc/hosts")
+        };
+        let spec = ContainerSpec {
+            network_mode: Some("bridge".to_owned()),
+            ..scene.container("it", service)
+        };
+        let told = scene.run_container(&spec).await.output.stdout();
+        for line in ["nameserver 10.9.8.7", "nameserver 10.9.8.6"] {
+            assert!(told.contains(line), "{line}: {told}");
+        }
+        let gate = told.lines().find(|line| line.ends_with("\tgate"));
+        let (address, _) = gate.and_then(|it| it.split_once('\t')).expect("a line");
+        address.parse::<std::net::IpAddr>().expect("an address");
     })
     .await;
 }

@@ -127,6 +127,7 @@ async fn a_bind_shows_what_the_host_has() {
                 create_host_path,
                 propagation: None,
                 selinux: None,
+                recursive: None,
             };
             let service = scene.service("read /mnt/file then write /mnt/new x");
             let ended = scene.run(name, mounting(service, bind, true)).await;
@@ -147,6 +148,7 @@ async fn a_directory_that_the_host_does_not_have_is_made_only_if_it_may() {
             create_host_path,
             propagation: None,
             selinux: None,
+            recursive: None,
         };
         let spec = scene.container(
             "strict",

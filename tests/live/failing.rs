@@ -47,6 +47,26 @@ fn a_container_that_exits_before_it_is_ready() {
     );
 }
 
+/// An engine that restarted it would hide how it has ended, and `up` would wait for ever.
+#[test]
+fn a_container_that_asks_to_be_restarted() {
+    fails(
+        "
+  db:
+    image: $IMAGE
+    command: print last words then exit 3
+    restart: unless-stopped
+    x-stackrun: { ready: { log: never, timeout: 1h } }
+",
+        1,
+        &[
+            "service `db` exited with code 3",
+            "last words",
+            "`restart` is turned off",
+        ],
+    );
+}
+
 #[test]
 fn a_container_that_runs_out_of_memory() {
     fails(

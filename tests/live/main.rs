@@ -11,6 +11,7 @@ mod bad_input;
 mod failing;
 mod files;
 mod isolation;
+mod keys;
 mod logs;
 mod order;
 mod run;

@@ -18,7 +18,8 @@ use jiff::Timestamp;
 use crate::{
     engine::{EngineError, Refusal, Result, docker::Docker},
     spec::{
-        ContainerSpec, ContainerState, Endpoint, Health, MountKind, Protocol, PublishedPort, Status,
+        ContainerSpec, ContainerState, Endpoint, Health, MountKind, Protocol, PublishedPort,
+        Recursive, Status,
     },
 };
 
@@ -66,14 +67,20 @@ fn refuse_what_is_too_new(docker: &Docker, spec: &ContainerSpec, attempted: &str
         let message = format!("mounting `{subpath}` inside a volume takes Docker API 1.45");
         return Err(refused(attempted, 400, message));
     }
-    let image = spec
-        .service
-        .mounts
-        .iter()
-        .find_map(|mount| match &mount.kind {
-            MountKind::Image { image, .. } => Some(image),
-            _ => None,
-        });
+    let mounts = &spec.service.mounts;
+    let read_only = mounts.iter().find(|mount| {
+        let strict = Some(Recursive::ReadOnly);
+        matches!(&mount.kind, MountKind::Bind { recursive, .. } if *recursive == strict)
+    });
+    if let (Some(mount), false) = (read_only, docker.speaks(44)) {
+        let target = &mount.target;
+        let message = format!("making all mounts below `{target}` read-only takes Docker API 1.44");
+        return Err(refused(attempted, 400, message));
+    }
+    let image = mounts.iter().find_map(|mount| match &mount.kind {
+        MountKind::Image { image, .. } => Some(image),
+        _ => None,
+    });
     if let (Some(image), false) = (image, can.image_mounts) {
         let message = format!("mounting the image `{image}` takes Docker API 1.48");
         return Err(refused(attempted, 400, message));

@@ -3,14 +3,15 @@
 //! The engine has three lists for them. `Mounts` says most; only `Binds` creates a
 //! missing directory on the host and relabels for `SELinux`; only `Tmpfs` takes options.
 
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
 use bollard::models::{Mount, MountBindOptions, MountImageOptions, MountType, MountVolumeOptions};
 
 use crate::{
     engine::Capabilities,
     spec::{
-        ContainerSpec, Mount as ServiceMount, MountKind, Service, VolumeMount, desired::FileBind,
+        ContainerSpec, Mount as ServiceMount, MountKind, Recursive, Service, VolumeMount,
+        desired::FileBind,
     },
 };
 
@@ -93,13 +94,19 @@ fn other(mount: &ServiceMount) -> Option<Mount> {
             source,
             propagation,
             create_host_path,
-            selinux,
-        } if !is_line(source, *create_host_path, selinux.as_deref()) => Some(Mount {
+            recursive,
+            ..
+        } if !is_line(&mount.kind) => Some(Mount {
             typ: Some(MountType::BIND),
             source: Some(source.display().to_string()),
-            bind_options: propagation.as_ref().map(|propagation| MountBindOptions {
-                propagation: propagation.parse().ok(),
-                ..MountBindOptions::default()
+            bind_options: Some(MountBindOptions {
+                propagation: propagation.as_deref().and_then(|it| it.parse().ok()),
+                // Engines before API 1.42 do not know it.
+                create_mountpoint: create_host_path.then_some(true),
+                non_recursive: (*recursive == Some(Recursive::Disabled)).then_some(true),
+                read_only_non_recursive: (*recursive == Some(Recursive::Writable)).then_some(true),
+                read_only_force_recursive: (*recursive == Some(Recursive::ReadOnly))
+                    .then_some(true),
             }),
             ..common
         }),
@@ -110,14 +117,14 @@ fn other(mount: &ServiceMount) -> Option<Mount> {
 fn bind_line(mount: &ServiceMount) -> Option<String> {
     let MountKind::Bind {
         source,
-        create_host_path,
         propagation,
         selinux,
+        ..
     } = &mount.kind
     else {
         return None;
     };
-    if !is_line(source, *create_host_path, selinux.as_deref()) {
+    if !is_line(&mount.kind) {
         return None;
     }
     let mut options = vec![if mount.read_only { "ro" } else { "rw" }];
@@ -131,10 +138,21 @@ fn bind_line(mount: &ServiceMount) -> Option<String> {
     ))
 }
 
-/// Whether a bind has to be given as a line. A source with a colon cannot be.
-fn is_line(source: &Path, create_host_path: bool, selinux: Option<&str>) -> bool {
+/// Whether a mount has to be given as a line. A source with a colon cannot be, and a line
+/// has no word for mounts below the source.
+fn is_line(kind: &MountKind) -> bool {
+    let MountKind::Bind {
+        source,
+        create_host_path,
+        selinux,
+        recursive,
+        ..
+    } = kind
+    else {
+        return false;
+    };
     let has_colon = source.as_os_str().as_encoded_bytes().contains(&b':');
-    (create_host_path || selinux.is_some()) && !has_colon
+    (*create_host_path || selinux.is_some()) && recursive.is_none() && !has_colon
 }
 
 fn tmpfs_options(mount: &ServiceMount) -> Option<String> {

@@ -9,8 +9,8 @@ use crate::{
     engine::Capabilities,
     spec::{
         Blkio, BlkioDevice, ContainerSpec, Device, DeviceRequest, Endpoint, HealthTest,
-        Healthcheck, Logging, Mount, MountKind, Pinned, Protocol, Resources, RestartPolicy,
-        Service, Ulimit, VolumeMount, desired::PublishRequest,
+        Healthcheck, Logging, Mount, MountKind, Pinned, Protocol, Recursive, Resources,
+        RestartPolicy, Service, Ulimit, VolumeMount, desired::PublishRequest,
     },
 };
 
@@ -255,6 +255,7 @@ fn mounts() -> Vec<Mount> {
         create_host_path,
         propagation: Some("rslave".into()),
         selinux: None,
+        recursive: None,
     };
     let kinds = [
         MountKind::Volume {
@@ -270,6 +271,7 @@ fn mounts() -> Vec<Mount> {
             create_host_path: false,
             propagation: None,
             selinux: Some("Z".into()),
+            recursive: None,
         },
         MountKind::Tmpfs {
             size: Some(1 << 20),
@@ -279,6 +281,13 @@ fn mounts() -> Vec<Mount> {
         MountKind::Image {
             image: "example/files:1".into(),
             subpath: Some("inner".into()),
+        },
+        MountKind::Bind {
+            source: PathBuf::from("/with/mounts"),
+            create_host_path: true,
+            propagation: None,
+            selinux: None,
+            recursive: Some(Recursive::Writable),
         },
         // A named one is in the spec's own list, under the engine's name.
         MountKind::Volume {
