@@ -84,6 +84,11 @@ fn refusal(status: u16, message: &str) -> Refusal {
         "address already in use",
         "proxy already running",
     ];
+    const CONFLICT: [&str; 2] = [
+        "has active endpoints",
+        // Podman 4.3 of a container, with status 500.
+        "that name is already in use",
+    ];
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
 
     if says(&SUBNET_TAKEN) {
@@ -95,7 +100,7 @@ fn refusal(status: u16, message: &str) -> Refusal {
     match status {
         404 => Refusal::NotFound,
         409 => Refusal::Conflict,
-        _ if says(&["has active endpoints"]) => Refusal::Conflict,
+        _ if says(&CONFLICT) => Refusal::Conflict,
         // A pull that fails reports it in the stream, where there is no status.
         _ if says(&["manifest unknown", "repository does not exist"]) => Refusal::NotFound,
         _ => Refusal::Other,

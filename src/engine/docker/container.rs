@@ -12,7 +12,7 @@ use bollard::{
         RemoveContainerOptions, StopContainerOptions, WaitContainerOptions,
     },
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 
 use super::{
     call::{GENEROUS, ORDINARY, call, gone_is_fine, refused, shown},
-    create, healthcheck,
+    create, healthcheck, words,
 };
 
 /// What the engine grants a container that was created without a grace period.
@@ -187,12 +187,8 @@ async fn inspect_raw(
 ) -> Result<ContainerInspectResponse> {
     let attempted = format!("inspect container `{}`", shown(container));
     let options = None::<InspectContainerOptions>;
-    call(
-        &attempted,
-        ORDINARY,
-        client.inspect_container(container, options),
-    )
-    .await
+    let request = client.inspect_container(container, options);
+    call(&attempted, ORDINARY, request.map(words::understood)).await
 }
 
 fn state(inspected: ContainerInspectResponse) -> ContainerState {

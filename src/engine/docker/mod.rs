@@ -18,6 +18,7 @@ mod network;
 mod observe;
 mod volume;
 mod wire;
+mod words;
 
 use std::time::Duration;
 
