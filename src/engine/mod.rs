@@ -143,6 +143,8 @@ pub struct EngineInfo {
     /// Shares the kernel and the network of this process's host, so that the host's
     /// routes matter to it.
     pub local: bool,
+    /// Whether containers of a network find each other by name, where it can be told.
+    pub resolves_names: Option<bool>,
     /// What it can do beyond the common ground.
     pub capabilities: Capabilities,
 }
@@ -174,6 +176,9 @@ pub struct Capabilities {
     pub start_interval: bool,
     /// Mounts a path inside a volume (Docker API 1.45).
     pub volume_subpath: bool,
+    /// Checks health by itself. Podman has systemd do it, and where there is none,
+    /// nobody does.
+    pub health_by_itself: bool,
 }
 
 /// An image in the local store.

@@ -243,14 +243,11 @@ async fn it_is_not_only_written_down() {
             cap_drop: list(&["ALL"]),
             read_only: true,
             sysctls: map(&[("net.ipv4.ip_unprivileged_port_start", "77")]),
-            ulimits: [(
-                "nofile".to_owned(),
-                Ulimit {
-                    soft: 1111,
-                    hard: 2222,
-                },
-            )]
-            .into(),
+            // Both: Podman raises what is not named to its own defaults, which takes a
+            // capability that root may lack.
+            ulimits: [("nofile", 1111, 2222), ("nproc", 333, 444)]
+                .map(|(name, soft, hard)| (name.to_owned(), Ulimit { soft, hard }))
+                .into(),
             ..scene.service(
                 "env GREETING then read /proc/self/status then read /proc/self/limits \
                  then read /proc/sys/net/ipv4/ip_unprivileged_port_start then write /file x",
@@ -273,6 +270,7 @@ async fn it_is_not_only_written_down() {
             "Groups: 34 4321",
             "CapBnd: 0000000000000000",
             "Max open files 1111 2222",
+            "Max processes 333 444",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

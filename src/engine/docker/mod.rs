@@ -12,10 +12,12 @@ mod exec;
 mod healthcheck;
 mod image;
 mod info;
+mod libpod;
 mod logs;
 mod mounts;
 mod network;
 mod observe;
+mod podman;
 mod volume;
 mod wire;
 mod words;
@@ -30,8 +32,8 @@ use jiff::Timestamp;
 use crate::spec::{ContainerSpec, ContainerState, NetworkSpec, Observed, SessionName, VolumeSpec};
 
 use super::{
-    Engine, EngineEvent, EngineInfo, ExecProcess, ExecSpec, Image, LogOptions, OutputStream,
-    PullProgress, Result, TerminalSize,
+    Engine, EngineEvent, EngineInfo, EngineKind, ExecProcess, ExecSpec, Image, LogOptions,
+    OutputStream, PullProgress, Result, TerminalSize,
 };
 
 pub(super) use credentials::Credentials;
@@ -63,6 +65,10 @@ impl Docker {
         })
     }
 
+    fn is_podman(&self) -> bool {
+        self.info.kind == EngineKind::Podman
+    }
+
     /// Whether the engine speaks this minor version of API 1, or a later one.
     fn speaks(&self, minor: usize) -> bool {
         info::speaks(&self.client, minor)
@@ -84,7 +90,7 @@ impl Engine for Docker {
     }
 
     async fn image(&self, reference: &str) -> Result<Option<Image>> {
-        image::inspect(&self.client, reference).await
+        image::inspect(self, reference).await
     }
 
     async fn pull(
