@@ -179,7 +179,9 @@ async fn it_is_made_as_asked_for() {
         };
         let options = [(mtu.to_owned(), "1400".to_owned())].into();
         assert_eq!(made.options, Some(options));
-        assert_eq!((made.internal, made.attachable), (Some(true), Some(true)));
+        // Podman has no need to be asked: any container may join any network.
+        let attachable = Some(!scene.is_podman());
+        assert_eq!((made.internal, made.attachable), (Some(true), attachable));
         assert_eq!(made.enable_ipv6, Some(false));
         assert_eq!(made.labels, Some(spec.labels.into_iter().collect()));
     })

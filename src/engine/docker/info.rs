@@ -17,15 +17,11 @@ pub(super) async fn greet(
 ) -> Result<(bollard::Docker, EngineInfo)> {
     let attempted = "ask the engine for its version";
     let client = call(attempted, ORDINARY, client.negotiate_version()).await?;
-    let (version, system) = tokio::try_join!(
+    let (version, system, podman) = tokio::try_join!(
         call(attempted, ORDINARY, client.version()),
         system_info(&client),
+        libpod::host(endpoint),
     )?;
-    let podman = if libpod::is_podman(&version) {
-        Some(libpod::host(endpoint).await?)
-    } else {
-        None
-    };
     let info = engine_info(&client, endpoint, version, system, podman);
     Ok((client, info))
 }

@@ -5,10 +5,7 @@
 
 use std::path::Path;
 
-use bollard::{
-    errors::Error,
-    models::{HealthConfig, SystemVersion},
-};
+use bollard::{errors::Error, models::HealthConfig};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, header::HOST};
@@ -64,24 +61,22 @@ impl Host {
     }
 }
 
-/// Whether the engine is Podman.
-pub(super) fn is_podman(version: &SystemVersion) -> bool {
-    let mut components = version.components.iter().flatten();
-    components.any(|part| part.name.contains("Podman"))
-}
-
-/// Asks Podman about its host.
-pub(super) async fn host(endpoint: &str) -> Result<Host> {
+/// Asks Podman about its host. To other engines there is no such question.
+pub(super) async fn host(endpoint: &str) -> Result<Option<Host>> {
     let request = get(endpoint, "info");
-    let info = call("ask Podman about its host", ORDINARY, request).await?;
+    let info = match call("ask the engine about its host", ORDINARY, request).await {
+        Ok(info) => info,
+        Err(error) if error.refusal().is_some() => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let word = |name: &str| {
         let word = info.pointer(&format!("/host/{name}"));
         word.and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    Ok(Host {
+    Ok(Some(Host {
         log_driver: word("logDriver"),
         network_backend: word("networkBackend"),
-    })
+    }))
 }
 
 /// The health check that an image declares. Podman 4.3 does not tell it in Docker's

@@ -1,13 +1,15 @@
 //! What Podman has to be told in other words than Docker when a container is created.
 
-use bollard::models::{ContainerCreateBody, HostConfig, Mount};
+use std::path::Path;
+
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
 
 use crate::{
     engine::{Result, docker::Docker},
     spec::{ContainerSpec, Healthcheck},
 };
 
-use super::{container::DEFAULT_GRACE, create, healthcheck, libpod};
+use super::{call::refused, container::DEFAULT_GRACE, create, healthcheck, libpod};
 
 /// The body that has Podman do what Docker does at `body`.
 pub(super) async fn adapted(
@@ -19,6 +21,9 @@ pub(super) async fn adapted(
     let grace = create::whole_seconds(DEFAULT_GRACE);
     body.stop_timeout.get_or_insert(grace);
     if let Some(host) = &mut body.host_config {
+        if docker.info.local {
+            refuse_missing_sources(spec, host)?;
+        }
         nocopy_by_line(host);
     }
     if let Some(check) = spec.healthcheck.as_ref().filter(|it| it.test.is_none()) {
@@ -27,6 +32,25 @@ pub(super) async fn adapted(
         body.healthcheck = Some(healthcheck::to_engine(&check, false));
     }
     Ok(body)
+}
+
+/// Podman 4.3 creates a directory wherever the source of a bind is missing; Docker does so
+/// for those that are given as lines only.
+fn refuse_missing_sources(spec: &ContainerSpec, host: &HostConfig) -> Result<()> {
+    let mounts = host.mounts.iter().flatten();
+    let mut binds = mounts.filter(|mount| mount.typ == Some(MountType::BIND));
+    let missing = binds.find_map(|mount| {
+        let source = mount.source.as_deref()?;
+        (!Path::new(source).exists()).then_some(source)
+    });
+    match missing {
+        None => Ok(()),
+        Some(source) => Err(refused(
+            &format!("create container `{}`", spec.name),
+            400,
+            format!("bind source path does not exist: {source}"),
+        )),
+    }
 }
 
 /// Where a check has no test, Podman 4.3 takes the image's as a whole; Docker takes what
