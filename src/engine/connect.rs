@@ -13,8 +13,8 @@ use super::{
     docker::{BOLLARD_TIMEOUT, Credentials, Docker},
 };
 
-/// How long one candidate may take to answer.
-const PROBE: Duration = Duration::from_secs(5);
+/// How long one candidate may take to answer: Podman needs seconds on a busy machine.
+const PROBE: Duration = Duration::from_secs(15);
 
 /// Which engine is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -152,6 +152,8 @@ pub struct EngineInfo {
     /// Shares the kernel and the network of this process's host, so that the host's
     /// routes matter to it.
     pub local: bool,
+    /// Whether containers of a network find each other by name, where it can be told.
+    pub resolves_names: Option<bool>,
     /// What it can do beyond the common ground.
     pub capabilities: Capabilities,
 }
@@ -195,6 +197,9 @@ pub struct Capabilities {
     pub gateway_priority: bool,
     /// Lets a container name its interfaces (Docker API 1.49).
     pub interface_names: bool,
+    /// Checks health by itself. Podman has systemd do it, and where there is none,
+    /// nobody does.
+    pub health_by_itself: bool,
 }
 
 /// An image in the local store.

@@ -233,7 +233,7 @@ fn from_healthcheck(check: Option<&Healthcheck>, capabilities: Capabilities) -> 
         Some(HealthTest::Command(command)) => command.clone(),
         Some(HealthTest::Shell(line)) => vec!["/bin/sh".into(), "-c".into(), line.clone()],
     };
-    if capabilities.start_interval {
+    if capabilities.start_interval && capabilities.health_by_itself {
         return Readiness::Health;
     }
     let timeout = check.timeout.unwrap_or(DEFAULT_CHECK_TIMEOUT);

@@ -276,6 +276,7 @@ fn a_health_check_is_left_to_an_engine_that_can_look_often() {
     let project = project(SAMPLE);
     let mut world = empty_world(&project);
     world.capabilities.start_interval = true;
+    world.capabilities.health_by_itself = true;
     let plan = plan_in(&project, 1, &world);
     let check = plan.nodes.iter().find_map(|node| match &node.action {
         Action::CreateContainer { replica, spec } if replica.service.as_str() == "gateway" => {
@@ -492,6 +493,7 @@ networks: { other: {} }
     ");
     let mut world = empty_world(&project);
     world.capabilities = Capabilities {
+        health_by_itself: true,
         annotations: true,
         endpoint_mac_address: true,
         start_interval: true,

@@ -219,7 +219,8 @@ async fn one_that_eats_too_much_is_killed_and_it_says_so() {
             ..scene.service("eat 100")
         };
         let ended = scene.run("it", service).await;
-        assert!(ended.state.oom_killed);
+        // Podman 4.3 learns of it by conmon, which does not see it with cgroup v1.
+        assert!(ended.state.oom_killed || scene.is_podman());
         assert_eq!(ended.state.exit_code, 137);
     })
     .await;
@@ -358,6 +359,11 @@ async fn one_whose_program_is_missing_does_not_start_and_says_why() {
         let reply = std::error::Error::source(&error).expect("the engine's words");
         assert!(reply.to_string().contains("/no/such/program"), "{reply}");
         let state = scene.state(&id).await;
+        if scene.is_podman() {
+            // To Podman it has never been started: only the answer tells.
+            assert_eq!((state.status, state.exit_code), (Status::Created, 0));
+            return;
+        }
         assert_eq!((state.status.is_up(), state.exit_code), (false, 127));
         assert!(state.error.contains("/no/such/program"), "{}", state.error);
     })
@@ -433,16 +439,17 @@ async fn anonymous_volumes_go_with_it() {
             }],
             ..scene.service("write /data/file x")
         };
-        let ended = scene.run("it", service).await;
-        assert_eq!(ended.state.exit_code, 0);
+        let id = scene.create(&scene.container("it", service)).await;
         let client = fixture::client(&*scene.engine);
-        let inspected = client.inspect_container(&ended.id, None).await.expect("it");
+        let inspected = client.inspect_container(&id, None).await.expect("it");
         let mounts = inspected.mounts.expect("its mounts");
         let volume = mounts[0].name.clone().expect("a volume");
+        scene.engine.start_container(&id).await.expect("it starts");
+        assert_eq!(scene.over(&id).await.exit_code, 0);
         client.inspect_volume(&volume).await.expect("it is there");
         scene
             .engine
-            .remove_container(&ended.id)
+            .remove_container(&id)
             .await
             .expect("it is removed");
         client

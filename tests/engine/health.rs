@@ -24,11 +24,26 @@ fn check() -> Healthcheck {
     }
 }
 
+/// Waits for a verdict; or, where the engine does not check by itself, sees that a
+/// check that succeeds leaves it without one.
 async fn becomes(scene: &Scene, id: &str, health: Health) {
+    if !scene.engine.info().capabilities.health_by_itself {
+        assert_eq!(scene.state(id).await.health, Some(Health::Starting));
+        return;
+    }
     eventually(&format!("it becomes {health}"), async || {
         (scene.state(id).await.health == Some(health)).then_some(())
     })
     .await;
+}
+
+async fn listed(scene: &Scene) -> Option<Health> {
+    scene.observe().await.containers[0].health
+}
+
+/// Podman 4.3 does not tell the verdict in its list of containers.
+fn in_lists(scene: &Scene, health: Health) -> Option<Health> {
+    (!scene.is_podman()).then_some(health)
 }
 
 async fn write(scene: &Scene, id: &str, path: &str) {
@@ -49,20 +64,19 @@ async fn its_verdict_follows_what_the_check_finds() {
         };
         let id = scene.start(&spec).await;
         becomes(scene, &id, Health::Unhealthy).await;
-        let output = scene
-            .state(&id)
-            .await
-            .health_output
-            .expect("what it printed");
-        assert!(output.contains("No such file"), "{output}");
+        let by_itself = scene.engine.info().capabilities.health_by_itself;
+        let output = scene.state(&id).await.health_output;
+        assert_eq!(output.is_some(), by_itself);
+        let output = output.unwrap_or_default();
+        assert!(output.contains("No such file") || !by_itself, "{output}");
 
         write(scene, &id, "/ready").await;
         becomes(scene, &id, Health::Healthy).await;
         let state = scene.state(&id).await;
-        assert_eq!(state.health_output.as_deref(), Some("yes\n"));
+        let output = state.health_output.as_deref().map(str::trim_end);
+        assert_eq!(output, by_itself.then_some("yes"));
         assert_eq!(state.healthcheck, Some(check()));
-        let observed = scene.observe().await.containers;
-        assert_eq!(observed[0].health, Some(Health::Healthy));
+        assert_eq!(listed(scene).await, in_lists(scene, Health::Healthy));
     })
     .await;
 }
@@ -105,8 +119,7 @@ async fn it_is_starting_until_the_first_check() {
         };
         let id = scene.start(&spec).await;
         assert_eq!(scene.state(&id).await.health, Some(Health::Starting));
-        let observed = scene.observe().await.containers;
-        assert_eq!(observed[0].health, Some(Health::Starting));
+        assert_eq!(listed(scene).await, in_lists(scene, Health::Starting));
     })
     .await;
 }

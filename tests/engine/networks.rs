@@ -172,8 +172,16 @@ async fn it_is_made_as_asked_for() {
         let client = fixture::client(&*scene.engine);
         let made = client.inspect_network(&spec.name, None).await.expect("it");
         assert_eq!(made.driver, spec.driver);
-        assert_eq!(made.options, Some(spec.driver_opts.into_iter().collect()));
-        assert_eq!((made.internal, made.attachable), (Some(true), Some(true)));
+        let mtu = if scene.is_podman() {
+            "mtu"
+        } else {
+            "com.docker.network.driver.mtu"
+        };
+        let options = [(mtu.to_owned(), "1400".to_owned())].into();
+        assert_eq!(made.options, Some(options));
+        // Podman has no need to be asked: any container may join any network.
+        let attachable = Some(!scene.is_podman());
+        assert_eq!((made.internal, made.attachable), (Some(true), attachable));
         assert_eq!(made.enable_ipv6, Some(false));
         assert_eq!(made.labels, Some(spec.labels.into_iter().collect()));
     })

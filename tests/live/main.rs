@@ -1,7 +1,8 @@
 //! The real binary against the real engine.
 //!
-//! Needs a Docker engine and the images that `cargo xtask images` builds; without them
-//! every test fails and says so.
+//! Needs an engine and the images that `cargo xtask images` builds; without them every
+//! test fails and says so. The engine is Docker, or Podman where `STACKRUN_ENGINE` is
+//! `podman`.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 

@@ -88,8 +88,10 @@ impl Stack {
             .env("HOME", self.directory.path())
             .args(["-p", &self.project])
             .args(arguments);
-        if let Some(host) = std::env::var_os("DOCKER_HOST") {
-            command.env("DOCKER_HOST", host);
+        for name in ["DOCKER_HOST", "CONTAINER_HOST", "STACKRUN_ENGINE"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
         }
         command
     }
@@ -161,7 +163,7 @@ impl Drop for Stack {
                 "container" => &["rm", "-f", "-v"],
                 kind => &[kind, "rm"],
             };
-            let _ = Command::new("docker").args(arguments).arg(name).output();
+            let _ = client().args(arguments).arg(name).output();
         }
     }
 }
@@ -177,13 +179,32 @@ impl Output {
     }
 }
 
+/// Whether the tests run on Podman, for what it does in another way.
+pub fn is_podman() -> bool {
+    std::env::var("STACKRUN_ENGINE").is_ok_and(|engine| engine == "podman")
+}
+
+/// The engine's own command.
+fn client() -> Command {
+    if !is_podman() {
+        return Command::new("docker");
+    }
+    let mut command = Command::new("podman");
+    // The service knows how it was set up; a Podman without it may not.
+    command.arg("--remote");
+    if let Some(host) = std::env::var_os("CONTAINER_HOST") {
+        command.arg("--url").arg(host);
+    }
+    command
+}
+
 /// What the engine says, by its own command.
 #[track_caller]
 pub fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker")
+    let output = client()
         .args(arguments)
         .output()
-        .expect("the docker command is there");
+        .expect("the engine's command is there");
     assert!(
         output.status.success(),
         "docker {arguments:?}: {} (`cargo xtask engine` starts an engine, `cargo xtask images` \

@@ -19,6 +19,8 @@
 //! }
 //! ```
 //!
+//! The engine is the one that `STACKRUN_ENGINE` names, as for stackrun itself.
+//!
 //! Tests run side by side, in one process or in many; nothing of a scene collides with
 //! another one. Without an engine they fail: a test that is skipped proves nothing.
 //! What a killed test leaves behind carries the label

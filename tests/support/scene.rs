@@ -15,10 +15,10 @@ use futures::{FutureExt, future::join_all};
 use ipnet::Ipv4Net;
 use serde_json::Value;
 use stackrun::{
-    engine::{ConnectRequest, Engine, EngineChoice, Refusal, connect},
+    engine::{ConnectRequest, Engine, EngineKind, Refusal, connect},
     spec::{
-        ContainerSpec, ContainerState, Endpoint, NetworkSpec, Observed, Service, SessionName,
-        VolumeMount, VolumeSpec, label,
+        ContainerSpec, ContainerState, Endpoint, NetworkSpec, Observed, ObservedContainer, Service,
+        SessionName, VolumeMount, VolumeSpec, label,
     },
 };
 
@@ -71,10 +71,7 @@ impl Scene {
             networks,
             volumes,
         } = self.observe().await;
-        let containers = containers
-            .iter()
-            .map(|it| self.engine.remove_container(&it.id));
-        let containers = join_all(containers).await;
+        let containers = self.remove_all(&containers).await;
         let networks = networks
             .iter()
             .map(|it| self.engine.remove_network(&it.name));
@@ -84,6 +81,30 @@ impl Scene {
         for removed in containers.into_iter().chain(networks).chain(volumes) {
             removed.expect("everything can be removed");
         }
+    }
+
+    /// Podman refuses to remove a container whose network another one lives in, so
+    /// what was refused is tried again once others are gone.
+    async fn remove_all(
+        &self,
+        containers: &[ObservedContainer],
+    ) -> Vec<stackrun::engine::Result<()>> {
+        let mut left: Vec<_> = containers.iter().collect();
+        loop {
+            let removals = left.iter().map(|it| self.engine.remove_container(&it.id));
+            let removed = join_all(removals).await;
+            let before = left.len();
+            let mut refused = removed.iter().map(Result::is_err);
+            left.retain(|_| refused.next().expect("one answer each"));
+            if left.is_empty() || left.len() == before {
+                return removed;
+            }
+        }
+    }
+
+    /// Whether the engine is Podman, for what it does in another way.
+    pub fn is_podman(&self) -> bool {
+        self.engine.info().kind == EngineKind::Podman
     }
 
     /// What the session has on the engine.
@@ -286,8 +307,9 @@ pub fn mount(volume: &VolumeSpec, target: &str) -> VolumeMount {
 }
 
 async fn engine() -> Arc<dyn Engine> {
+    let choice = std::env::var("STACKRUN_ENGINE").unwrap_or_else(|_| "auto".to_owned());
     let request = ConnectRequest {
-        engine: EngineChoice::Auto,
+        engine: choice.parse().expect("any word is a choice"),
         environment: std::env::vars().collect(),
     };
     match connect(&request).await {

@@ -1,7 +1,7 @@
 //! The command line.
 
 pub const HELP: &str = "\
-Usage: cargo xtask <COMMAND> [-- ARGS]
+Usage: cargo xtask <COMMAND> [--podman] [-- ARGS]
 
 Commands:
   demo    Run four copies of the sample stack; ARGS go to `stackrun up`
@@ -12,7 +12,36 @@ Commands:
 Every command sees to an engine first: it uses one that runs, or starts one
 that is installed, or (on Debian and Ubuntu, as root) installs one. `demo` and
 `test` build the images whose sources have changed.
+
+The engine is Docker, or whatever answers at DOCKER_HOST. With --podman, or where
+STACKRUN_ENGINE is `podman`, it is Podman, and `test` runs those tests only that
+need an engine.
 ";
+
+/// A command, and the engine to do it with.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request {
+    pub command: Command,
+    /// Podman was asked for by a flag.
+    pub podman: bool,
+}
+
+impl Request {
+    /// Reads the arguments that follow the program's name.
+    pub fn parse(arguments: &[String]) -> Result<Self, String> {
+        let (own, extra) = match arguments.iter().position(|argument| argument == "--") {
+            Some(dashes) => arguments.split_at(dashes),
+            None => (arguments, &[][..]),
+        };
+        let mut own = own.to_vec();
+        let before = own.len();
+        own.retain(|argument| argument != "--podman");
+        let podman = own.len() < before;
+        own.extend_from_slice(extra);
+        let command = Command::parse(&own)?;
+        Ok(Self { command, podman })
+    }
+}
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,8 +54,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Reads the arguments that follow the program's name.
-    pub fn parse(arguments: &[String]) -> Result<Self, String> {
+    fn parse(arguments: &[String]) -> Result<Self, String> {
         let Some((name, rest)) = arguments.split_first() else {
             return Err("no command given".to_owned());
         };
@@ -53,7 +81,7 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use super::Command;
+    use super::{Command, Request};
 
     fn parse(line: &str) -> Result<Command, String> {
         let arguments: Vec<String> = line.split_whitespace().map(Into::into).collect();
@@ -65,6 +93,15 @@ mod tests {
         let expected = Command::Demo(vec!["--workers".into(), "2".into()]);
         assert_eq!(parse("demo -- --workers 2"), Ok(expected));
         assert_eq!(parse("test"), Ok(Command::Test(vec![])));
+    }
+
+    #[test]
+    fn podman_is_asked_for_before_the_dashes() {
+        for (line, podman) in [("test --podman -- x", true), ("test -- --podman", false)] {
+            let arguments: Vec<String> = line.split_whitespace().map(Into::into).collect();
+            let request = Request::parse(&arguments).expect("a command");
+            assert_eq!(request.podman, podman, "{line}");
+        }
     }
 
     #[test]

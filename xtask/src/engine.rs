@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::workspace::Workspace;
-use crate::{Result, install, process, start};
+use crate::{Result, install, podman, process, start};
 
 pub const DOCKER_SOCKET: &str = "unix:///var/run/docker.sock";
 
@@ -17,10 +17,11 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A running engine.
 pub struct Engine {
-    /// What `DOCKER_HOST` has to be for everything that uses it.
-    pub host: String,
+    host: String,
     /// `docker` or `podman`.
     program: &'static str,
+    /// Podman by its own name, not as an engine that speaks Docker's API.
+    pub is_podman: bool,
 }
 
 impl Engine {
@@ -50,6 +51,48 @@ impl Engine {
         Self::at(DOCKER_SOCKET.to_owned())
     }
 
+    /// Uses a Podman that runs, or starts one that is installed, or installs it.
+    pub fn ensure_podman(workspace: &Workspace) -> Result<Self> {
+        let named = env::var("CONTAINER_HOST").ok().filter(|it| !it.is_empty());
+        let host = named.clone().unwrap_or_else(podman::default_host);
+        if !answers(&host) {
+            if named.is_some() {
+                return Err(format!("no engine answers at CONTAINER_HOST={host}").into());
+            }
+            if !process::exists("podman") {
+                println!("Podman does not answer, and is not installed.");
+                install::podman()?;
+            }
+            podman::start(&host, &workspace.target)?;
+        }
+        println!("Engine: {host}, by `podman`");
+        Ok(Self {
+            host,
+            program: "podman",
+            is_podman: true,
+        })
+    }
+
+    /// The variables by which others find this engine and no other.
+    pub fn variables(&self) -> Vec<(&'static str, &str)> {
+        if self.is_podman {
+            vec![
+                ("STACKRUN_ENGINE", "podman"),
+                ("CONTAINER_HOST", &self.host),
+            ]
+        } else {
+            vec![("DOCKER_HOST", &self.host)]
+        }
+    }
+
+    /// Says how to have stackrun use this engine.
+    pub fn advise(&self) {
+        println!("To use it:\n");
+        for (name, value) in self.variables() {
+            println!("  export {name}={value}");
+        }
+    }
+
     /// A command of the engine's own client.
     pub fn command(&self) -> Command {
         let mut command = Command::new(self.program);
@@ -73,8 +116,17 @@ impl Engine {
             install::docker()?;
         }
         println!("Engine: {host}, by `{program}`");
-        Ok(Self { host, program })
+        Ok(Self {
+            host,
+            program,
+            is_podman: false,
+        })
     }
+}
+
+/// Whether the environment names Podman, as it does for stackrun.
+pub fn podman_is_named() -> bool {
+    env::var("STACKRUN_ENGINE").is_ok_and(|engine| engine == "podman")
 }
 
 /// The first of the usual places where an engine answers.

@@ -1,4 +1,4 @@
-//! Installing Docker, where that is one command and allowed.
+//! Installing an engine, where that is one command and allowed.
 
 use std::fs;
 use std::process::Command;
@@ -7,23 +7,51 @@ use crate::{Result, process};
 
 /// Installs Docker, its client included, or says what to install.
 pub fn docker() -> Result<()> {
+    packages(&["docker.io"], &[])?;
+    // A package of its own in later releases, part of docker.io before.
+    if !process::exists("docker") {
+        process::run(apt_get().args(["install", "--yes", "docker-cli"]))?;
+    }
+    Ok(())
+}
+
+/// Installs Podman with what it needs to run Compose stacks, or says what to install.
+pub fn podman() -> Result<()> {
+    packages(
+        &[
+            "podman",
+            // Networks, and the names in them.
+            "netavark",
+            "aardvark-dns",
+            "iptables",
+            // For services with `init: true`.
+            "catatonit",
+        ],
+        // What it recommends beyond is for builds from other images and for users
+        // without root.
+        &["--no-install-recommends"],
+    )
+}
+
+fn packages(names: &[&str], options: &[&str]) -> Result<()> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     if !is_debian(&release) {
         return Err("install Docker or Podman and start it; any engine with \
                     Docker's API will do, named by DOCKER_HOST"
             .into());
     }
+    let names_shown = names.join(" ");
     if !process::is_root() {
-        return Err("install Docker: `sudo apt-get install docker.io`".into());
+        return Err(format!("install it: `sudo apt-get install {names_shown}`").into());
     }
-    println!("Installing Debian's docker.io:");
+    println!("Installing Debian's {names_shown}:");
     process::run(apt_get().arg("update"))?;
-    process::run(apt_get().args(["install", "--yes", "docker.io"]))?;
-    // A package of its own in later releases, part of docker.io before.
-    if !process::exists("docker") {
-        process::run(apt_get().args(["install", "--yes", "docker-cli"]))?;
-    }
-    Ok(())
+    process::run(
+        apt_get()
+            .args(["install", "--yes"])
+            .args(options)
+            .args(names),
+    )
 }
 
 fn apt_get() -> Command {

@@ -12,6 +12,7 @@ mod args;
 mod engine;
 mod images;
 mod install;
+mod podman;
 mod process;
 mod start;
 mod tasks;
@@ -19,7 +20,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use args::Command;
+use args::{Command, Request};
 use engine::Engine;
 use workspace::Workspace;
 
@@ -28,18 +29,18 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let command = match Command::parse(&arguments) {
-        Ok(Command::Help) => {
+    let request = match Request::parse(&arguments) {
+        Ok(request) if request.command == Command::Help => {
             print!("{}", args::HELP);
             return ExitCode::SUCCESS;
         }
-        Ok(command) => command,
+        Ok(request) => request,
         Err(reason) => {
             eprint!("error: {reason}\n\n{}", args::HELP);
             return ExitCode::from(2);
         }
     };
-    match run(command) {
+    match run(request) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -48,11 +49,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(request: Request) -> Result<()> {
     let workspace = Workspace::find()?;
-    let engine = Engine::ensure(&workspace)?;
-    match command {
-        Command::Help | Command::Engine => Ok(()),
+    let engine = if request.podman || engine::podman_is_named() {
+        Engine::ensure_podman(&workspace)?
+    } else {
+        Engine::ensure(&workspace)?
+    };
+    match request.command {
+        Command::Help => Ok(()),
+        Command::Engine => {
+            engine.advise();
+            Ok(())
+        }
         Command::Images => images::ensure(&engine, &workspace),
         Command::Demo(extra) => tasks::demo(&engine, &workspace, &extra),
         Command::Test(extra) => tasks::test(&engine, &workspace, &extra),

@@ -33,7 +33,7 @@ pub fn docker(logs: &Path) -> Result<()> {
     if Path::new("/run/systemd/system").exists() {
         println!("Docker is installed but does not run. Starting its service:");
         process::run(Command::new("systemctl").args(["start", "docker"]))?;
-        return wait(None);
+        return wait(DOCKER_SOCKET, None);
     }
     check_requirements()?;
     fs::create_dir_all(logs)?;
@@ -50,13 +50,13 @@ pub fn docker(logs: &Path) -> Result<()> {
         // Out of reach of the Ctrl-C that ends us.
         .process_group(0)
         .spawn()?;
-    wait(Some((&mut daemon, &log)))
+    wait(DOCKER_SOCKET, Some((&mut daemon, &log)))
 }
 
-/// `dockerd` fails late and obscurely without these.
-fn check_requirements() -> Result<()> {
+/// Engines fail late and obscurely without these.
+pub fn check_requirements() -> Result<()> {
     if !process::exists("iptables") {
-        return Err("`dockerd` needs iptables: install it".into());
+        return Err("the engine needs iptables: install it".into());
     }
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     if !has_cgroups(&mounts) {
@@ -80,20 +80,20 @@ fn has_cgroups(mounts: &str) -> bool {
 
 /// Waits for an answer. A daemon of ours that has ended will give none, and
 /// its log says why.
-fn wait(mut daemon: Option<(&mut Child, &Path)>) -> Result<()> {
-    print!("Waiting for Docker to answer");
+pub fn wait(host: &str, mut daemon: Option<(&mut Child, &Path)>) -> Result<()> {
+    print!("Waiting for the engine to answer");
     let started = Instant::now();
-    while !answers(DOCKER_SOCKET) {
+    while !answers(host) {
         if let Some((child, log)) = &mut daemon
             && let Some(status) = child.try_wait()?
         {
             println!();
-            return Err(format!("`dockerd` ended, {status}:\n{}", last_lines(log)).into());
+            return Err(format!("it has ended, {status}:\n{}", last_lines(log)).into());
         }
         if started.elapsed() > DEADLINE {
             println!();
             let log = daemon.map_or_else(String::new, |(_, log)| last_lines(log));
-            return Err(format!("Docker does not answer after {DEADLINE:?}\n{log}").into());
+            return Err(format!("it does not answer after {DEADLINE:?}\n{log}").into());
         }
         thread::sleep(POLL);
     }

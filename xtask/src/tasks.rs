@@ -27,7 +27,7 @@ pub fn demo(engine: &Engine, workspace: &Workspace, extra: &[String]) -> Result<
         Command::new(&stackrun)
             .args(["-f", STACK, "up", "-d", "--workers", "4"])
             .args(extra)
-            .env("DOCKER_HOST", &engine.host)
+            .envs(engine.variables())
             .current_dir(&workspace.root),
     )?;
     let stackrun = stackrun.display();
@@ -44,28 +44,46 @@ They run. In {root}, try:
     Ok(())
 }
 
-/// Runs the tests of the workspace and those of the sample images.
+/// Those that need an engine, and do not care which one.
+const ENGINE_TESTS: [&str; 6] = [
+    "--package",
+    "stackrun",
+    "--test",
+    "engine",
+    "--test",
+    "live",
+];
+
+/// Runs the tests of the workspace and those of the sample images; with Podman, those
+/// that it has a part in.
 pub fn test(engine: &Engine, workspace: &Workspace, extra: &[String]) -> Result<()> {
     images::ensure(engine, workspace)?;
     let workspace_tests = |arguments: &[&str], extra: &[String]| {
         process::run(
             cargo()
                 .args(arguments)
-                .arg("--workspace")
                 .arg("--target-dir")
                 .arg(&workspace.target)
                 .args(extra)
-                .env("DOCKER_HOST", &engine.host)
+                .envs(engine.variables())
                 .current_dir(&workspace.root),
         )
     };
-    println!("Testing the workspace:");
-    if process::output(cargo().args(["nextest", "--version"])).is_some() {
-        workspace_tests(&["nextest", "run"], extra)?;
-        // nextest leaves these out.
-        workspace_tests(&["test", "--doc"], &[])?;
+    let has_nextest = process::output(cargo().args(["nextest", "--version"])).is_some();
+    let runner: &[&str] = if has_nextest {
+        &["nextest", "run"]
     } else {
-        workspace_tests(&["test"], extra)?;
+        &["test"]
+    };
+    if engine.is_podman {
+        println!("Testing with Podman:");
+        return workspace_tests(&[runner, &ENGINE_TESTS].concat(), extra);
+    }
+    println!("Testing the workspace:");
+    workspace_tests(&[runner, &["--workspace"]].concat(), extra)?;
+    if has_nextest {
+        // nextest leaves these out.
+        workspace_tests(&["test", "--workspace", "--doc"], &[])?;
     }
     for images::Image { name, folder, .. } in images::ALL {
         println!("Testing image {name}:");

@@ -84,6 +84,14 @@ fn refusal(status: u16, message: &str) -> Refusal {
         "address already in use",
         "proxy already running",
     ];
+    const CONFLICT: [&str; 4] = [
+        "has active endpoints",
+        // Podman 4.3, with status 500: of a container's name, of a network, and of a
+        // container that does not run.
+        "that name is already in use",
+        "network is being used",
+        "container state improper",
+    ];
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
 
     if says(&SUBNET_TAKEN) {
@@ -95,7 +103,7 @@ fn refusal(status: u16, message: &str) -> Refusal {
     match status {
         404 => Refusal::NotFound,
         409 => Refusal::Conflict,
-        _ if says(&["has active endpoints"]) => Refusal::Conflict,
+        _ if says(&CONFLICT) => Refusal::Conflict,
         // A pull that fails reports it in the stream, where there is no status.
         _ if says(&["manifest unknown", "repository does not exist"]) => Refusal::NotFound,
         _ => Refusal::Other,
@@ -152,9 +160,31 @@ mod tests {
     }
 
     #[test]
-    fn a_network_in_use_is_a_conflict_whatever_the_status() {
-        let message = "error while removing network: network x has active endpoints";
-        assert_eq!(classify(403, message), Refusal::Conflict);
+    fn a_conflict_is_one_whatever_the_status() {
+        for (status, message) in [
+            (
+                403,
+                "error while removing network: network x has active endpoints",
+            ),
+            (
+                500,
+                "container create: creating container storage: the container name \"x\" is \
+                 already in use by 12. You have to remove that container to be able to reuse \
+                 that name: that name is already in use",
+            ),
+            (
+                500,
+                "\"x\" has associated containers with it. Use -f to forcibly delete containers \
+                 and pods: network is being used",
+            ),
+            (
+                500,
+                "can only kill running containers. 12 is in state stopped: container state \
+                 improper",
+            ),
+        ] {
+            assert_eq!(classify(status, message), Refusal::Conflict, "{message}");
+        }
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use bollard::{
         RemoveContainerOptions, StopContainerOptions, WaitContainerOptions,
     },
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 
 use crate::{
@@ -25,11 +25,11 @@ use crate::{
 
 use super::{
     call::{GENEROUS, ORDINARY, call, gone_is_fine, refused, shown},
-    create, endpoint, healthcheck,
+    create, endpoint, healthcheck, podman, words,
 };
 
 /// What the engine grants a container that was created without a grace period.
-const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+pub(super) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// What a stop may take beyond its grace period.
 const AFTER_GRACE: Duration = Duration::from_secs(30);
@@ -44,7 +44,10 @@ pub(super) async fn create(docker: &Docker, spec: &ContainerSpec) -> Result<Stri
         name: Some(spec.name.clone()),
         platform: spec.service.platform.clone().unwrap_or_default(),
     };
-    let body = create::body(spec, with_create, docker.info.capabilities);
+    let mut body = create::body(spec, with_create, docker.info.capabilities);
+    if docker.is_podman() {
+        body = podman::adapted(docker, spec, body).await?;
+    }
     let client = endpoint::client(docker, &body, with_create);
     let request = client.create_container(Some(options), body);
     let id = call(&attempted, GENEROUS, request).await?.id;
@@ -217,21 +220,20 @@ async fn inspect_raw(
 ) -> Result<ContainerInspectResponse> {
     let attempted = format!("inspect container `{}`", shown(container));
     let options = None::<InspectContainerOptions>;
-    call(
-        &attempted,
-        ORDINARY,
-        client.inspect_container(container, options),
-    )
-    .await
+    let request = client.inspect_container(container, options);
+    call(&attempted, ORDINARY, request.map(words::understood)).await
 }
 
 fn state(inspected: ContainerInspectResponse) -> ContainerState {
     let state = inspected.state.unwrap_or_default();
     let network = inspected.network_settings.unwrap_or_default();
     let config = inspected.config.unwrap_or_default();
+    let status = status(state.status);
+    // Podman goes on naming the ports of a container that is over.
+    let ports = network.ports.filter(|_| status.is_up());
     ContainerState {
         id: inspected.id.unwrap_or_default(),
-        status: status(state.status),
+        status,
         exit_code: state.exit_code.unwrap_or_default(),
         oom_killed: state.oom_killed.unwrap_or_default(),
         error: state.error.unwrap_or_default(),
@@ -244,7 +246,7 @@ fn state(inspected: ContainerInspectResponse) -> ContainerState {
             .restart_count
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or_default(),
-        ports: published_ports(network.ports.unwrap_or_default()),
+        ports: published_ports(ports.unwrap_or_default()),
         addresses: addresses(network.networks.unwrap_or_default()),
     }
 }

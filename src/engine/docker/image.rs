@@ -7,7 +7,7 @@ use bollard::{
 use futures::{StreamExt, stream::BoxStream};
 
 use crate::{
-    engine::{Image, PullProgress, Result},
+    engine::{Image, PullProgress, Result, docker::Docker},
     spec::Protocol,
 };
 
@@ -15,17 +15,22 @@ use super::{
     Credentials,
     call::{ORDINARY, call, engine_error},
     container::{moment, parse_port},
-    healthcheck,
+    healthcheck, libpod,
 };
 
 /// Looks an image up in the local store.
-pub(super) async fn inspect(client: &bollard::Docker, reference: &str) -> Result<Option<Image>> {
+pub(super) async fn inspect(docker: &Docker, reference: &str) -> Result<Option<Image>> {
     let attempted = format!("inspect image `{reference}`");
-    match call(&attempted, ORDINARY, client.inspect_image(reference)).await {
-        Ok(inspected) => Ok(Some(image(inspected))),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
+    let request = docker.client.inspect_image(reference);
+    let mut image = match call(&attempted, ORDINARY, request).await {
+        Ok(inspected) => image(inspected),
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if docker.is_podman() {
+        image.healthcheck = libpod::image_healthcheck(&docker.info.endpoint, reference).await?;
     }
+    Ok(Some(image))
 }
 
 /// Pulls an image, with the credentials for its registry if there are any.

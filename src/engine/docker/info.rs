@@ -3,7 +3,10 @@
 use bollard::models::{SystemInfo, SystemVersion};
 use jiff::Timestamp;
 
-use super::call::{ORDINARY, call, refused};
+use super::{
+    call::{ORDINARY, call, refused},
+    libpod,
+};
 use crate::engine::{Capabilities, EngineInfo, EngineKind, Result};
 
 /// Agrees on the lower of our version of the API and the engine's, and asks the engine
@@ -14,11 +17,12 @@ pub(super) async fn greet(
 ) -> Result<(bollard::Docker, EngineInfo)> {
     let attempted = "ask the engine for its version";
     let client = call(attempted, ORDINARY, client.negotiate_version()).await?;
-    let (version, system) = tokio::try_join!(
+    let (version, system, podman) = tokio::try_join!(
         call(attempted, ORDINARY, client.version()),
         system_info(&client),
+        libpod::host(endpoint),
     )?;
-    let info = engine_info(&client, endpoint, version, system);
+    let info = engine_info(&client, endpoint, version, system, podman);
     Ok((client, info))
 }
 
@@ -46,12 +50,18 @@ fn engine_info(
     endpoint: &str,
     version: SystemVersion,
     system: SystemInfo,
+    podman: Option<libpod::Host>,
 ) -> EngineInfo {
     let security = system.security_options.as_deref().unwrap_or_default();
     let rootless = security.iter().any(|option| option == "name=rootless");
     let kernel = system.kernel_version.clone().unwrap_or_default();
+    let shares_kernel = is_local(endpoint, &kernel, system.operating_system.as_deref());
+    let kind = match podman {
+        Some(_) => EngineKind::Podman,
+        None => EngineKind::Docker,
+    };
     EngineInfo {
-        kind: kind(&version),
+        kind,
         endpoint: endpoint.to_owned(),
         api_version: client.client_version().to_string(),
         platform: format!(
@@ -65,7 +75,7 @@ fn engine_info(
         rootless,
         // Without root, its networks are in a namespace of their own, where the host's
         // routes do not matter.
-        local: !rootless && is_local(endpoint, &kernel, system.operating_system.as_deref()),
+        local: !rootless && shares_kernel,
         capabilities: Capabilities {
             annotations: speaks(client, 43),
             endpoint_mac_address: speaks(client, 44),
@@ -74,24 +84,27 @@ fn engine_info(
             image_mounts: speaks(client, 48),
             gateway_priority: speaks(client, 48),
             interface_names: speaks(client, 49),
+            // Podman leaves it to timers of systemd, and says nothing where there are
+            // none.
+            health_by_itself: podman.is_none() || !shares_kernel || has_systemd(),
+        },
+        resolves_names: match &podman {
+            None => Some(true),
+            Some(host) => shares_kernel.then(|| host.resolves_names()),
         },
         version: version.version.unwrap_or_default(),
         storage_driver: system.driver.unwrap_or_default(),
-        logging_driver: system.logging_driver.unwrap_or_default(),
+        logging_driver: match podman {
+            Some(host) => host.log_driver,
+            None => system.logging_driver.unwrap_or_default(),
+        },
         kernel,
     }
 }
 
-fn kind(version: &SystemVersion) -> EngineKind {
-    let components = version.components.iter().flatten();
-    let is_podman = components
-        .into_iter()
-        .any(|part| part.name.contains("Podman"));
-    if is_podman {
-        EngineKind::Podman
-    } else {
-        EngineKind::Docker
-    }
+/// Source: sd_booted(3).
+fn has_systemd() -> bool {
+    std::path::Path::new("/run/systemd/system").exists()
 }
 
 /// A socket alone proves nothing: it may be forwarded, or lead into the virtual machine

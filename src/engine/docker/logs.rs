@@ -1,5 +1,7 @@
 //! Containers' output: live by attaching, or from what the engine has kept.
 
+use std::time::Duration;
+
 use bollard::{
     container::LogOutput,
     query_parameters::{AttachContainerOptions, LogsOptions},
@@ -65,13 +67,24 @@ pub(super) fn logs(client: &bollard::Docker, container: &str, options: LogOption
     let wanted = move |frame: &Result<OutputFrame>| {
         let at = frame.as_ref().ok().and_then(|frame| frame.at);
         at.is_none_or(|at| {
-            options.since.is_none_or(|since| since <= at)
+            options.since.is_none_or(|since| since <= latest(at))
                 && options.until.is_none_or(|until| at <= until)
         })
     };
     frames
         .filter(move |frame| std::future::ready(wanted(frame)))
         .boxed()
+}
+
+/// The latest moment that a stamp can stand for: Podman 4.3 writes whole seconds.
+fn latest(at: Timestamp) -> Timestamp {
+    let within = if at.subsec_nanosecond() == 0 {
+        999_999_999
+    } else {
+        0
+    };
+    at.saturating_add(Duration::from_nanos(within))
+        .unwrap_or(at)
 }
 
 /// A frame without time stamps, from a container or a command.

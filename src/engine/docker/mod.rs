@@ -14,12 +14,15 @@ mod files;
 mod healthcheck;
 mod image;
 mod info;
+mod libpod;
 mod logs;
 mod mounts;
 mod network;
 mod observe;
+mod podman;
 mod volume;
 mod wire;
+mod words;
 
 use std::time::Duration;
 
@@ -34,8 +37,8 @@ use crate::spec::{
 };
 
 use super::{
-    Engine, EngineEvent, EngineInfo, ExecProcess, ExecSpec, Image, LogOptions, OutputStream,
-    PullProgress, Result, TerminalSize,
+    Engine, EngineEvent, EngineInfo, EngineKind, ExecProcess, ExecSpec, Image, LogOptions,
+    OutputStream, PullProgress, Result, TerminalSize,
 };
 
 pub(super) use credentials::Credentials;
@@ -67,6 +70,10 @@ impl Docker {
         })
     }
 
+    fn is_podman(&self) -> bool {
+        self.info.kind == EngineKind::Podman
+    }
+
     /// Whether the engine speaks this minor version of API 1, or a later one.
     fn speaks(&self, minor: usize) -> bool {
         info::speaks(&self.client, minor)
@@ -88,7 +95,7 @@ impl Engine for Docker {
     }
 
     async fn image(&self, reference: &str) -> Result<Option<Image>> {
-        image::inspect(&self.client, reference).await
+        image::inspect(self, reference).await
     }
 
     async fn pull(

@@ -9,6 +9,7 @@ use bollard::{
     },
     query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions},
 };
+use futures::FutureExt;
 
 use crate::{
     engine::Result,
@@ -20,7 +21,7 @@ use crate::{
 
 use super::{
     call::{ORDINARY, call},
-    network,
+    network, words,
 };
 
 /// Lists what belongs to a session, or to any.
@@ -42,7 +43,9 @@ pub(super) async fn observe(
         call(
             "list containers",
             ORDINARY,
-            client.list_containers(Some(containers))
+            client
+                .list_containers(Some(containers))
+                .map(words::understood)
         ),
         call(
             "list networks",

@@ -24,6 +24,7 @@ const NEWEST: Capabilities = Capabilities {
     image_mounts: true,
     gateway_priority: true,
     interface_names: true,
+    health_by_itself: true,
 };
 
 #[test]
