@@ -522,6 +522,22 @@ networks: { other: {} }
 }
 
 #[test]
+fn the_network_with_the_highest_priority_is_joined_first() {
+    let project = project(
+        "
+name: p
+services:
+  a: { image: a, networks: { low: { priority: -1 }, none: {}, high: { priority: 9 } } }
+networks: { low: {}, none: {}, high: {} }
+",
+    );
+    let plan = plan_in(&project, 1, &empty_world(&project));
+    let endpoints = container_of(&plan, "a").endpoints;
+    let networks: Vec<_> = endpoints.iter().map(|it| it.network.as_str()).collect();
+    assert_eq!(networks, ["p-w0-high", "p-w0-none", "p-w0-low"]);
+}
+
+#[test]
 fn another_restart_policy_makes_no_other_container() {
     let before = project(SAMPLE);
     let world = empty_world(&before);
