@@ -147,7 +147,8 @@ impl Failure {
                  `x-stackrun.subnets`",
             ),
             PlanError::AddressWithoutSubnet { network, .. } => failure.hint(format!(
-                "say under `ipam.config` of `networks.{network}` which `subnet` it is from"
+                "say under `ipam.config` of `networks.{network}` which `subnet` it is from; IPv6 \
+                 takes `enable_ipv6: true` as well"
             )),
             PlanError::AddressOfMany { .. } => {
                 failure.hint("leave the address to the engine, or start one worker")

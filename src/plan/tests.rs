@@ -395,6 +395,13 @@ fn an_address_that_is_in_no_subnet_of_the_file_is_refused() {
 }
 
 #[test]
+fn an_ipv6_address_takes_a_network_with_ipv6() {
+    let project = project(&ADDRESSES.replace("enable_ipv6: true", "enable_ipv6: false"));
+    let error = try_plan(&project, 1, &empty_world(&project)).unwrap_err();
+    assert!(error.to_string().contains("fd00:9::20"), "{error}");
+}
+
+#[test]
 fn an_address_in_a_network_of_others_is_for_one() {
     let project = project(
         "
