@@ -167,7 +167,8 @@ impl Failure {
                  that has it: `x-stackrun: {{ images: {{ \"{image}\": image.tar }} }}`"
             )),
             PlanError::AddressWithoutSubnet { network, .. } => failure.hint(format!(
-                "say under `ipam.config` of `networks.{network}` which `subnet` it is from"
+                "say under `ipam.config` of `networks.{network}` which `subnet` it is from; IPv6 \
+                 takes `enable_ipv6: true` as well"
             )),
             PlanError::AddressOfMany { .. } => {
                 failure.hint("leave the address to the engine, or start one worker")

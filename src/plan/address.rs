@@ -35,8 +35,8 @@ pub(super) fn addresses(
         }
         match number(network, address) {
             _ if network.external => Ok(None),
-            Some(number) => Ok(Some(number)),
-            None => Err(PlanError::AddressWithoutSubnet {
+            Some(number) if address.is_ipv4() || network.enable_ipv6 => Ok(Some(number)),
+            _ => Err(PlanError::AddressWithoutSubnet {
                 service: service.name.clone(),
                 address,
                 network: key.to_owned(),

@@ -388,6 +388,13 @@ fn an_address_that_is_in_no_subnet_of_the_file_is_refused() {
 }
 
 #[test]
+fn an_ipv6_address_takes_a_network_with_ipv6() {
+    let project = project(&ADDRESSES.replace("enable_ipv6: true", "enable_ipv6: false"));
+    let error = try_plan(&project, 1, &empty_world(&project)).unwrap_err();
+    assert!(error.to_string().contains("fd00:9::20"), "{error}");
+}
+
+#[test]
 fn an_address_in_a_network_of_others_is_for_one() {
     let project = project(
         "
@@ -513,6 +520,22 @@ networks: { other: {} }
         endpoints[0].driver_opts["com.docker.network.endpoint.ifname"],
         "lan0"
     );
+}
+
+#[test]
+fn the_network_with_the_highest_priority_is_joined_first() {
+    let project = project(
+        "
+name: p
+services:
+  a: { image: a, networks: { low: { priority: -1 }, none: {}, high: { priority: 9 } } }
+networks: { low: {}, none: {}, high: {} }
+",
+    );
+    let plan = plan_in(&project, 1, &empty_world(&project));
+    let endpoints = container_of(&plan, "a").endpoints;
+    let networks: Vec<_> = endpoints.iter().map(|it| it.network.as_str()).collect();
+    assert_eq!(networks, ["p-w0-high", "p-w0-none", "p-w0-low"]);
 }
 
 #[test]

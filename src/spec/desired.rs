@@ -23,8 +23,8 @@ pub struct ContainerSpec {
     pub name: String,
     /// All labels: stackrun's, Compose's and the file's.
     pub labels: Labels,
-    /// Networks to join, the one that gives the default route first. Empty with
-    /// `network_mode`.
+    /// Networks to join, the one that gives the default route first. With a
+    /// `network_mode`, the engine's own network at most.
     pub endpoints: Vec<Endpoint>,
     /// `network_mode` as the engine takes it, where the service has one.
     pub network_mode: Option<String>,
