@@ -114,7 +114,8 @@ async fn of_engine(engine: &dyn Engine) -> Vec<Check> {
         cgroup(info),
         good("storage", info.storage_driver.clone()),
         logging(info),
-        start_interval(info),
+        health_checks(info),
+        names(info),
     ];
     checks.push(address_space(engine).await);
     checks.push(leftovers(engine).await);
@@ -139,7 +140,14 @@ fn logging(info: &EngineInfo) -> Check {
     good("log driver", driver)
 }
 
-fn start_interval(info: &EngineInfo) -> Check {
+fn health_checks(info: &EngineInfo) -> Check {
+    if !info.capabilities.health_by_itself {
+        return note(
+            "health checks",
+            "run by stackrun while a container starts, and by nobody later".to_owned(),
+            "Podman leaves them to systemd, which does not run here: nothing ever becomes unhealthy",
+        );
+    }
     if info.capabilities.start_interval {
         return good(
             "health checks",
@@ -150,6 +158,25 @@ fn start_interval(info: &EngineInfo) -> Check {
         "health checks",
         "run by stackrun while a container starts (the engine's API is older than 1.44)".to_owned(),
     )
+}
+
+fn names(info: &EngineInfo) -> Check {
+    match info.resolves_names {
+        Some(true) => good("names", "services find each other by name".to_owned()),
+        None => good(
+            "names",
+            "unknown: the engine runs on another machine".to_owned(),
+        ),
+        Some(false) => bad(
+            "names",
+            "services cannot find each other by name".to_owned(),
+            Some(
+                "install aardvark-dns, or with CNI the plugin dnsname (Debian: `apt-get install \
+                 netavark aardvark-dns`), and restart Podman"
+                    .to_owned(),
+            ),
+        ),
+    }
 }
 
 /// How many more networks there is room for.

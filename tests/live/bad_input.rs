@@ -112,7 +112,9 @@ fn a_file_that_is_not_there() {
 fn an_engine_that_is_not_there() {
     let stack = Stack::new("  web: { image: $IMAGE }\n");
     let mut command = stack.command(&["up", "-d"]);
-    command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    command
+        .env("STACKRUN_ENGINE", "docker")
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     let output = crate::support::Output::of(command);
     assert_eq!(output.code, 4, "{output:#?}");
     assert!(

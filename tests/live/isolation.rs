@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use crate::support::{Stack, docker};
+use crate::support::{Stack, docker, is_podman};
 
 const SERVICES: &str = "
 services:
@@ -48,12 +48,17 @@ fn a_worker_reaches_its_own_services_and_no_others() {
     }
     assert_ne!(exec("0", &["resolve", &stack.container(1, "web")]).code, 0);
     // The host's published port is on the loopback interface only.
+    let gateway = if is_podman() {
+        "{{(index .Subnets 0).Gateway}}"
+    } else {
+        "{{(index .IPAM.Config 0).Gateway}}"
+    };
     let gateway = docker(&[
         "network",
         "inspect",
         &format!("{}-w0-default", stack.session()),
         "--format",
-        "{{(index .IPAM.Config 0).Gateway}}",
+        gateway,
     ]);
     let ports = stack.json(&["ps", "--format", "json"]);
     let port = ports["workers"][1]["services"]["web"]["port"]
