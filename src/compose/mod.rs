@@ -20,6 +20,7 @@
 //! loader reads files through a [`Source`] and variables from [`LoadOptions`]; it knows
 //! nothing of engines, workers or terminals.
 
+mod build;
 mod canonical;
 mod check;
 mod defaults;

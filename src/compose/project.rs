@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 
 use super::{
+    build::Surroundings,
     canonical::image_of,
     defaults::{is_external, resources},
     diagnostic::Problem,
@@ -25,6 +26,12 @@ pub(super) fn project(
     warnings: &mut Vec<Problem>,
 ) -> Result<Project, Problem> {
     let name = setting.name.as_str();
+    let secrets = collect(tree, "secrets", |key, node| shared_file(name, key, node));
+    let around = Surroundings {
+        secrets: &secrets,
+        environment: &setting.environment,
+        directory: &setting.directory,
+    };
     let mut services = IndexMap::new();
     for (key, span, node) in resources(tree, "services") {
         if node.get("provider").is_some() {
@@ -38,7 +45,7 @@ pub(super) fn project(
         let image = image_of(name, key, node);
         services.insert(
             service_name.clone(),
-            service::service(service_name, image, node, warnings)?,
+            service::service(service_name, image, node, &around, warnings)?,
         );
     }
     mount_volumes_from(&mut services, tree);
@@ -60,7 +67,7 @@ pub(super) fn project(
         networks: collect(tree, "networks", |key, node| network(name, key, node)),
         volumes: collect(tree, "volumes", |key, node| volume(name, key, node)),
         configs: collect(tree, "configs", |key, node| shared_file(name, key, node)),
-        secrets: collect(tree, "secrets", |key, node| shared_file(name, key, node)),
+        secrets,
         services,
         stackrun,
     })

@@ -8,15 +8,16 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 use indexmap::IndexMap;
 
 use super::{
+    build::{self, Surroundings},
     diagnostic::Problem,
     extension,
     node::{Map, Node, Value},
     quantity,
 };
 use crate::spec::{
-    Build, Condition, Dependency, Device, FileMount, HealthTest, Healthcheck, Logging, Mount,
-    MountKind, NetworkAttachment, NetworkMode, Port, Protocol, PullPolicy, Ready, Resources,
-    RestartPolicy, Service, ServiceName, Ulimit,
+    Condition, Dependency, Device, FileMount, HealthTest, Healthcheck, Logging, Mount, MountKind,
+    NetworkAttachment, NetworkMode, Port, Protocol, PullPolicy, Ready, Resources, RestartPolicy,
+    Service, ServiceName, Ulimit,
 };
 
 /// Builds a service from its canonical form.
@@ -24,12 +25,15 @@ pub(super) fn service(
     name: ServiceName,
     image: String,
     node: &Node,
+    around: &Surroundings<'_>,
     warnings: &mut Vec<Problem>,
 ) -> Result<Service, Problem> {
     warn_of_what_has_no_effect(&name, node, warnings);
     Ok(Service {
         image,
-        build: node.get("build").map(build),
+        build: node
+            .get("build")
+            .map(|node| build::build(node, around, warnings)),
         pull_policy: text(node, "pull_policy").map(|policy| pull_policy(&policy)),
         platform: text(node, "platform"),
 
@@ -131,14 +135,14 @@ fn warn_of_what_has_no_effect(name: &ServiceName, node: &Node, warnings: &mut Ve
     }
 }
 
-fn list<'a>(node: &'a Node, key: &str) -> impl Iterator<Item = &'a Node> {
+pub(super) fn list<'a>(node: &'a Node, key: &str) -> impl Iterator<Item = &'a Node> {
     node.get(key)
         .and_then(Node::as_list)
         .unwrap_or_default()
         .iter()
 }
 
-fn entries<'a>(node: &'a Node, key: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
+pub(super) fn entries<'a>(node: &'a Node, key: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
     let map = node.get(key).and_then(Node::as_map);
     map.into_iter()
         .flat_map(Map::iter)
@@ -156,7 +160,7 @@ pub(super) fn flag(node: &Node, key: &str) -> bool {
     node.get(key).and_then(Node::as_bool).unwrap_or(false)
 }
 
-fn texts(node: &Node, key: &str) -> Vec<String> {
+pub(super) fn texts(node: &Node, key: &str) -> Vec<String> {
     list(node, key).filter_map(Node::to_text).collect()
 }
 
@@ -185,23 +189,12 @@ fn number(node: &Node, key: &str) -> Option<f64> {
 }
 
 /// A size that is not 0, which Compose takes for no size.
-fn bytes(node: &Node, key: &str) -> Option<u64> {
+pub(super) fn bytes(node: &Node, key: &str) -> Option<u64> {
     integer(node, key).filter(|bytes| *bytes > 0)
 }
 
 fn duration(node: &Node, key: &str) -> Option<Duration> {
     quantity::parse_duration(node.get_str(key)?).map(quantity::to_duration)
-}
-
-fn build(node: &Node) -> Build {
-    Build {
-        context: text(node, "context").unwrap_or_default(),
-        dockerfile: text(node, "dockerfile"),
-        dockerfile_inline: text(node, "dockerfile_inline"),
-        args: texts_by_name(node, "args"),
-        target: text(node, "target"),
-        labels: texts_by_name(node, "labels"),
-    }
 }
 
 fn pull_policy(policy: &str) -> PullPolicy {
@@ -468,7 +461,7 @@ fn device(item: &Node) -> Device {
     }
 }
 
-fn ulimits(node: &Node) -> IndexMap<String, Ulimit> {
+pub(super) fn ulimits(node: &Node) -> IndexMap<String, Ulimit> {
     let limit = |it: &Node| match &it.value {
         Value::Int(both) => i64::try_from(*both).ok().map(|both| Ulimit {
             soft: both,

@@ -8,7 +8,7 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::ServiceName;
+use super::{Build, ServiceName};
 
 /// A service as the file asks for it. Absent means: the image's or the engine's
 /// default.
@@ -132,23 +132,6 @@ pub struct Service {
     pub runtime: Option<String>,
     /// Where the engine keeps the container's output.
     pub logging: Option<Logging>,
-}
-
-/// `build`: how an image is made.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Build {
-    /// Directory (absolute) or URL that holds the sources.
-    pub context: String,
-    /// Path of the Dockerfile, relative to the context.
-    pub dockerfile: Option<String>,
-    /// The Dockerfile's text.
-    pub dockerfile_inline: Option<String>,
-    /// Build arguments.
-    pub args: IndexMap<String, String>,
-    /// Stage to build.
-    pub target: Option<String>,
-    /// Labels of the image.
-    pub labels: IndexMap<String, String>,
 }
 
 /// When an image is pulled.

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use stackrun::{
     compose::{LoadOptions, load_from},
-    spec::{Expect, HealthTest, MountKind, NetworkMode, Probe, RestartPolicy},
+    spec::{
+        BuildContext, Expect, HealthTest, MountKind, NetworkMode, Probe, RestartPolicy,
+        SecretSource,
+    },
 };
 
 use super::{load_text, memory, options};
@@ -96,6 +99,99 @@ fn a_diagnostic_carries_its_place_for_machines() {
 fn a_built_service_has_the_image_that_compose_would_give_it() {
     let loaded = load_text("name: app\nservices: { web: { build: . } }").unwrap();
     assert_eq!(loaded.project.services["web"].image, "app-web");
+}
+
+#[test]
+fn a_build_is_read_with_what_it_refers_to() {
+    let text = "
+name: app
+services:
+  base: { build: ./base }
+  web:
+    build:
+      context: ./web
+      dockerfile_inline: FROM base
+      additional_contexts: { base: 'service:base', tools: ./tools, os: 'docker-image://os:1' }
+      args: { A: one }
+      target: last
+      tags: ['app:1']
+      cache_from: ['app:cache']
+      cache_to: ['type=inline']
+      no_cache: true
+      pull: true
+      network: none
+      extra_hosts: ['a:10.0.0.1']
+      shm_size: 1m
+      ulimits: { nofile: 20 }
+      platforms: [linux/amd64]
+      secrets: [token, { source: file, target: key }]
+      ssh: [default, 'mine=./agent.sock']
+secrets:
+  token: { environment: TOKEN }
+  file: { file: ./key.pem }
+";
+    let project = load_text(text).unwrap().project;
+    let build = project.services["web"].build.clone().unwrap();
+    assert_eq!(build.dockerfile_inline.as_deref(), Some("FROM base"));
+    let contexts: Vec<_> = build.additional_contexts.values().cloned().collect();
+    assert_eq!(
+        contexts,
+        [
+            BuildContext::Service("base".parse().unwrap()),
+            BuildContext::Directory("/project/tools".into()),
+            BuildContext::Image("os:1".to_owned()),
+        ]
+    );
+    let secrets: Vec<_> = build
+        .secrets
+        .iter()
+        .map(|it| (&*it.id, &it.source))
+        .collect();
+    assert_eq!(
+        secrets,
+        [
+            ("token", &SecretSource::Value("secret".to_owned())),
+            ("key", &SecretSource::File("/project/key.pem".into())),
+        ]
+    );
+    assert_eq!(build.ssh[0].socket, None);
+    assert_eq!(build.ssh[1].socket, Some("/project/agent.sock".into()));
+    assert_eq!((build.no_cache, build.pull), (true, true));
+    assert_eq!(build.shm_size, Some(1 << 20));
+    assert_eq!(build.ulimits["nofile"].soft, 20);
+    assert_eq!(build.extra_hosts, ["a=10.0.0.1"]);
+    assert_eq!(build.network.as_deref(), Some("none"));
+    assert_eq!(
+        (&*build.tags[0], &*build.platforms[0]),
+        ("app:1", "linux/amd64")
+    );
+    assert_eq!(
+        (&*build.cache_from[0], &*build.cache_to[0]),
+        ("app:cache", "type=inline")
+    );
+}
+
+#[test]
+fn a_build_goes_without_a_secret_that_is_not_set() {
+    let text = "
+name: app
+services: { web: { build: { context: ., secrets: [token] } } }
+secrets: { token: { environment: NOT_SET } }
+";
+    let loaded = load_text(text).unwrap();
+    assert!(
+        loaded.project.services["web"]
+            .build
+            .as_ref()
+            .unwrap()
+            .secrets
+            .is_empty()
+    );
+    assert!(
+        loaded.warnings[0]
+            .to_string()
+            .contains("`NOT_SET` is not set")
+    );
 }
 
 #[test]
