@@ -138,8 +138,8 @@ secrets:
         contexts,
         [
             BuildContext::Service("base".parse().unwrap()),
-            BuildContext::Directory("/project/tools".into()),
             BuildContext::Image("os:1".to_owned()),
+            BuildContext::Directory("/project/tools".into()),
         ]
     );
     let secrets: Vec<_> = build
