@@ -4,6 +4,8 @@
 mod support;
 
 mod engine {
+    mod archive;
+    mod build;
     mod containers;
     mod events;
     mod exec;

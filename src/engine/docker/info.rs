@@ -50,8 +50,9 @@ fn engine_info(
     let security = system.security_options.as_deref().unwrap_or_default();
     let rootless = security.iter().any(|option| option == "name=rootless");
     let kernel = system.kernel_version.clone().unwrap_or_default();
+    let kind = kind(&version);
     EngineInfo {
-        kind: kind(&version),
+        kind,
         endpoint: endpoint.to_owned(),
         api_version: client.client_version().to_string(),
         platform: format!(
@@ -69,6 +70,14 @@ fn engine_info(
         capabilities: Capabilities {
             start_interval: speaks(client, 44),
             volume_subpath: speaks(client, 45),
+            // Docker has it since 18.09, though not for Windows containers.
+            buildkit: cfg!(feature = "buildkit")
+                && kind == EngineKind::Docker
+                && speaks(client, 39)
+                && version.os.as_deref() != Some("windows")
+                && ["unix:", "tcp:", "http:"]
+                    .iter()
+                    .any(|scheme| endpoint.starts_with(scheme)),
         },
         version: version.version.unwrap_or_default(),
         storage_driver: system.driver.unwrap_or_default(),

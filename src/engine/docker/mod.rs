@@ -3,6 +3,8 @@
 //! One file a kind of resource; each holds functions from the domain's types to
 //! bollard's and back. [`call`] is how all of them reach the engine.
 
+mod archive;
+mod build;
 mod call;
 mod container;
 mod create;
@@ -19,18 +21,20 @@ mod observe;
 mod volume;
 mod wire;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::spec::{ContainerSpec, ContainerState, NetworkSpec, Observed, SessionName, VolumeSpec};
+use crate::spec::{
+    BuildSpec, ContainerSpec, ContainerState, NetworkSpec, Observed, SessionName, VolumeSpec,
+};
 
 use super::{
-    Engine, EngineEvent, EngineInfo, ExecProcess, ExecSpec, Image, LogOptions, OutputStream,
-    PullProgress, Result, TerminalSize,
+    BuildProgress, Engine, EngineEvent, EngineInfo, ExecProcess, ExecSpec, Image, LogOptions,
+    OutputStream, PullProgress, Result, TerminalSize,
 };
 
 pub(super) use credentials::Credentials;
@@ -92,6 +96,14 @@ impl Engine for Docker {
         platform: Option<&str>,
     ) -> BoxStream<'_, Result<PullProgress>> {
         image::pull(&self.client, &self.credentials, reference, platform).await
+    }
+
+    async fn build(&self, spec: &BuildSpec) -> BoxStream<'_, Result<BuildProgress>> {
+        build::build(self, spec)
+    }
+
+    async fn load_image(&self, archive: &Path) -> Result<Vec<String>> {
+        archive::load(self, archive).await
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {

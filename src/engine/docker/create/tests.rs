@@ -18,6 +18,7 @@ use super::body;
 const NEWEST: Capabilities = Capabilities {
     start_interval: true,
     volume_subpath: true,
+    buildkit: true,
 };
 
 #[test]
