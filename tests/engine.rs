@@ -5,6 +5,8 @@ mod support;
 
 mod engine {
     mod addresses;
+    mod archive;
+    mod build;
     mod containers;
     mod events;
     mod exec;

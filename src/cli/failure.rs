@@ -139,7 +139,10 @@ impl Failure {
 
     pub(super) fn engine(error: &EngineError) -> Self {
         let code = match error {
-            EngineError::Refused { .. } => exit_code::FAILED,
+            EngineError::Refused { .. }
+            | EngineError::Step { .. }
+            | EngineError::Unsupported { .. }
+            | EngineError::File { .. } => exit_code::FAILED,
             EngineError::Connection { .. } | EngineError::TimedOut { .. } => exit_code::NO_ENGINE,
         };
         Self::new(code, error.to_string()).caused_by(error)

@@ -1,6 +1,6 @@
 //! What can go wrong when an engine is asked for something.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 /// An engine call that failed.
 ///
@@ -27,6 +27,34 @@ pub enum EngineError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A step of a build failed.
+    #[error("could not {attempted}: the step `{step}` failed")]
+    Step {
+        /// What was attempted, as a phrase after "could not".
+        attempted: String,
+        /// The step, in the engine's words.
+        step: String,
+        /// Why, and what the step wrote last.
+        #[source]
+        failure: Box<StepFailure>,
+    },
+    /// The engine cannot do it, and was not asked.
+    #[error("could not {attempted}: {why}")]
+    Unsupported {
+        /// What was attempted, as a phrase after "could not".
+        attempted: String,
+        /// What is missing.
+        why: String,
+    },
+    /// A file that was to be sent to the engine stands in the way.
+    #[error("could not {attempted}")]
+    File {
+        /// What was attempted, as a phrase after "could not".
+        attempted: String,
+        /// Which file, and why.
+        #[source]
+        source: io::Error,
+    },
     /// The engine did not answer.
     #[error("could not {attempted}: the engine did not answer within {}", crate::text::duration(*.after))]
     TimedOut {
@@ -42,7 +70,11 @@ impl EngineError {
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Refused { refusal, .. } => Some(*refusal),
-            Self::Connection { .. } | Self::TimedOut { .. } => None,
+            Self::Step { .. } => Some(Refusal::Other),
+            Self::Connection { .. }
+            | Self::TimedOut { .. }
+            | Self::Unsupported { .. }
+            | Self::File { .. } => None,
         }
     }
 
@@ -83,5 +115,23 @@ impl std::fmt::Display for Reply {
             write!(f, " (HTTP status {})", self.status)?;
         }
         Ok(())
+    }
+}
+
+/// Why a step of a build failed.
+#[derive(Debug, thiserror::Error)]
+pub struct StepFailure {
+    /// The engine's words.
+    pub message: String,
+    /// The last lines that the step wrote.
+    pub output: Vec<String>,
+}
+
+impl std::fmt::Display for StepFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        self.output
+            .iter()
+            .try_for_each(|line| write!(f, "\n  {line}"))
     }
 }

@@ -9,7 +9,7 @@ mod connect;
 mod docker;
 mod error;
 
-use std::{pin::Pin, time::Duration};
+use std::{path::Path, pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,12 +20,12 @@ use serde::Serialize;
 use tokio::io::AsyncWrite;
 
 use crate::spec::{
-    ContainerSpec, ContainerState, Health, Healthcheck, NetworkSpec, Observed, SessionName,
-    VolumeSpec, desired::TextFile,
+    BuildSpec, ContainerSpec, ContainerState, Health, Healthcheck, NetworkSpec, Observed,
+    SessionName, VolumeSpec, desired::TextFile,
 };
 
 pub use connect::{Attempt, ConnectError, ConnectRequest, EngineChoice, connect};
-pub use error::{EngineError, Refusal, Reply};
+pub use error::{EngineError, Refusal, Reply, StepFailure};
 
 /// Shorthand for the result of an engine call.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
@@ -55,11 +55,15 @@ pub trait Engine: Send + Sync {
         platform: Option<&str>,
     ) -> BoxStream<'_, Result<PullProgress>>;
 
-    /// Builds an image.
-    async fn build(&self, spec: &crate::spec::BuildSpec) -> BoxStream<'_, Result<BuildProgress>>;
+    /// Builds an image; the stream ends when it is there, and whoever drops the stream
+    /// ends the build. What the engine's builder cannot honour is refused before
+    /// anything is sent. A context that is another service's image has to be given as
+    /// an image.
+    async fn build(&self, spec: &BuildSpec) -> BoxStream<'_, Result<BuildProgress>>;
 
-    /// Loads archive.
-    async fn load_image(&self, archive: &std::path::Path) -> Result<Vec<String>>;
+    /// Loads the images of an archive, as `docker save` writes it, or of an OCI layout:
+    /// a directory, or an archive of one. Returns their names.
+    async fn load_image(&self, archive: &Path) -> Result<Vec<String>>;
 
     /// Creates a network.
     async fn create_network(&self, spec: &NetworkSpec) -> Result<()>;
@@ -200,6 +204,8 @@ pub struct Capabilities {
     /// Checks health by itself. Podman has systemd do it, and where there is none,
     /// nobody does.
     pub health_by_itself: bool,
+    /// Builds images with BuildKit, and stackrun can ask it to.
+    pub buildkit: bool,
 }
 
 /// An image in the local store.
@@ -231,11 +237,40 @@ pub struct PullProgress {
     pub bytes: Option<(u64, u64)>,
 }
 
-/// One step of a build.
+/// Something that happened during a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildProgress {
-    /// words
-    pub status: String,
+    /// The step, in the engine's words: `[2/3] COPY . .`. Empty where it tells of none.
+    pub step: String,
+    /// What is new about it.
+    pub update: BuildUpdate,
+}
+
+/// What is new about a step of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildUpdate {
+    /// It has begun.
+    Started,
+    /// It did not have to be run.
+    Cached,
+    /// It has been run.
+    Done,
+    /// It wrote a line.
+    Line {
+        /// Where.
+        stream: StdStream,
+        /// What, without the line feed.
+        text: String,
+    },
+    /// Something is on its way, or has arrived.
+    Transfer {
+        /// The engine's words: `transferring context:`.
+        what: String,
+        /// Bytes done.
+        done: u64,
+        /// Bytes in total, where known.
+        total: Option<u64>,
+    },
 }
 
 /// Standard output or standard error.

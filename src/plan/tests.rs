@@ -500,6 +500,7 @@ networks: { other: {} }
     ");
     let mut world = empty_world(&project);
     world.capabilities = Capabilities {
+        buildkit: true,
         health_by_itself: true,
         annotations: true,
         endpoint_mac_address: true,

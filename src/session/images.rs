@@ -6,7 +6,7 @@ use futures::StreamExt;
 use tokio::time::Instant;
 
 use crate::{
-    engine::EngineError,
+    engine::{BuildProgress, BuildUpdate, EngineError},
     event::{EventKind, millis},
     plan::Action,
     spec::BuildSpec,
@@ -66,15 +66,30 @@ async fn pull(
 async fn build(performer: &Performer<'_>, spec: &BuildSpec) -> Result<(), EngineError> {
     let mut progress = performer.engine().build(spec).await;
     while let Some(step) = progress.next().await {
+        let (status, done, total) = told(step?);
         performer.sink().session(EventKind::ImageProgress {
             image: spec.image.clone(),
             action: "build image".to_owned(),
-            status: step?.status,
-            done: 0,
-            total: 0,
+            status,
+            done,
+            total,
         });
     }
     Ok(())
+}
+
+/// What happened in words, and the bytes done and to be done.
+fn told(progress: BuildProgress) -> (String, u64, u64) {
+    let step = progress.step;
+    match progress.update {
+        BuildUpdate::Started => (step, 0, 0),
+        BuildUpdate::Cached => (format!("{step} (cached)"), 0, 0),
+        BuildUpdate::Done => (format!("{step} (done)"), 0, 0),
+        BuildUpdate::Line { text, .. } => (text, 0, 0),
+        BuildUpdate::Transfer { what, done, total } => {
+            (format!("{step} {what}"), done, total.unwrap_or_default())
+        }
+    }
 }
 
 /// An archive may hold several images, so this one may have come with another.

@@ -9,7 +9,6 @@ use super::{ServiceName, Ulimit, desired::Labels};
 
 /// `build`: how an image is made.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 pub struct Build {
     /// Directory (absolute) or URL that holds the sources.
     pub context: String,

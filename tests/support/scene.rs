@@ -3,22 +3,24 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, resume_unwind},
+    path::Path,
     process,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use bollard::query_parameters::RemoveImageOptionsBuilder;
 use futures::{FutureExt, future::join_all};
 use ipnet::Ipv4Net;
 use serde_json::Value;
 use stackrun::{
     engine::{ConnectRequest, Engine, EngineKind, Refusal, connect},
     spec::{
-        ContainerSpec, ContainerState, Endpoint, NetworkSpec, Observed, ObservedContainer, Service,
-        SessionName, VolumeMount, VolumeSpec, label,
+        Build, BuildSpec, ContainerSpec, ContainerState, Endpoint, NetworkSpec, Observed,
+        ObservedContainer, Service, SessionName, VolumeMount, VolumeSpec, label,
     },
 };
 
@@ -30,6 +32,8 @@ pub struct Scene {
     pub session: SessionName,
     /// The fixture's image.
     pub image: String,
+    /// Images that the test makes.
+    images: Mutex<Vec<String>>,
 }
 
 /// A container that has run to its end.
@@ -62,6 +66,7 @@ impl Scene {
             engine,
             session,
             image,
+            images: Mutex::default(),
         }
     }
 
@@ -80,6 +85,49 @@ impl Scene {
         let volumes = join_all(volumes).await;
         for removed in containers.into_iter().chain(networks).chain(volumes) {
             removed.expect("everything can be removed");
+        }
+        let images = self.images.lock().expect("no panic").clone();
+        for image in images {
+            self.remove_image(&image).await;
+        }
+    }
+
+    /// Removes an image, if it is there.
+    pub async fn remove_image(&self, name: &str) {
+        let client = fixture::client(&*self.engine);
+        let options = RemoveImageOptionsBuilder::new().force(true).build();
+        match client.remove_image(name, Some(options), None).await {
+            Ok(_)
+            | Err(bollard::errors::Error::DockerResponseServerError {
+                status_code: 404, ..
+            }) => {}
+            Err(error) => panic!("image `{name}` stays: {error}"),
+        }
+    }
+
+    /// A name for an image that the test makes, by which it is removed at the end.
+    pub fn image_name(&self, of: &str) -> String {
+        let name = format!("stackrun-{}:{of}", self.session);
+        self.remove_later(&name);
+        name
+    }
+
+    /// Has an image removed at the end.
+    pub fn remove_later(&self, image: &str) {
+        let mut images = self.images.lock().expect("no panic");
+        images.push(image.to_owned());
+    }
+
+    /// An image to build from a directory.
+    pub fn build(&self, name: &str, context: &Path) -> BuildSpec {
+        BuildSpec {
+            image: self.image_name(name),
+            build: Build {
+                context: context.display().to_string(),
+                ..Build::default()
+            },
+            platform: None,
+            labels: self.labels(),
         }
     }
 

@@ -1,7 +1,12 @@
 //! Logins for registries, where the docker CLI keeps them: in its `config.json`, or
 //! with a program `docker-credential-NAME`.
 
-use std::{collections::BTreeMap, io, process::Stdio, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    process::Stdio,
+    sync::Arc,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bollard::auth::DockerCredentials;
@@ -11,7 +16,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 use crate::engine::config::{Auth, ConfigFile};
 
 /// Docker Hub's name among the logins.
-const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+pub(super) const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 /// What is known about logins.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +41,11 @@ impl Credentials {
     /// The login for an image's registry. Without one, or when it cannot be had, the
     /// pull goes without: most images are public.
     pub(super) async fn for_image(&self, reference: &str) -> Option<DockerCredentials> {
-        let registry = registry(reference);
+        self.for_registry(registry(reference)).await
+    }
+
+    /// The login for a registry, by the name under which it is kept.
+    pub(super) async fn for_registry(&self, registry: &str) -> Option<DockerCredentials> {
         match self.helper(registry) {
             Some(helper) => match self.ask(helper, registry).await {
                 Ok(login) => login,
@@ -47,6 +56,15 @@ impl Credentials {
             },
             None => self.in_file(registry),
         }
+    }
+
+    /// All logins that the file itself has, which the classic builder is sent: it does
+    /// not ask for those that it needs.
+    pub(super) fn in_the_file(&self) -> HashMap<String, DockerCredentials> {
+        let auths = self.config.auths.iter();
+        auths
+            .filter_map(|(registry, auth)| Some((registry.clone(), login(auth, registry)?)))
+            .collect()
     }
 
     fn helper(&self, registry: &str) -> Option<&str> {

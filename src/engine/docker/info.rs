@@ -87,6 +87,14 @@ fn engine_info(
             // Podman leaves it to timers of systemd, and says nothing where there are
             // none.
             health_by_itself: podman.is_none() || !shares_kernel || has_systemd(),
+            // Docker has it since 18.09, though not for Windows containers.
+            buildkit: cfg!(feature = "buildkit")
+                && kind == EngineKind::Docker
+                && speaks(client, 39)
+                && version.os.as_deref() != Some("windows")
+                && ["unix:", "tcp:", "http:"]
+                    .iter()
+                    .any(|scheme| endpoint.starts_with(scheme)),
         },
         resolves_names: match &podman {
             None => Some(true),

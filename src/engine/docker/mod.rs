@@ -3,6 +3,8 @@
 //! One file a kind of resource; each holds functions from the domain's types to
 //! bollard's and back. [`call`] is how all of them reach the engine.
 
+mod archive;
+mod build;
 mod call;
 mod container;
 mod create;
@@ -24,7 +26,7 @@ mod volume;
 mod wire;
 mod words;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -32,13 +34,13 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::spec::{
-    ContainerSpec, ContainerState, NetworkSpec, Observed, SessionName, VolumeSpec,
+    BuildSpec, ContainerSpec, ContainerState, NetworkSpec, Observed, SessionName, VolumeSpec,
     desired::TextFile,
 };
 
 use super::{
-    Engine, EngineEvent, EngineInfo, EngineKind, ExecProcess, ExecSpec, Image, LogOptions,
-    OutputStream, PullProgress, Result, TerminalSize,
+    BuildProgress, Engine, EngineEvent, EngineInfo, EngineKind, ExecProcess, ExecSpec, Image,
+    LogOptions, OutputStream, PullProgress, Result, TerminalSize,
 };
 
 pub(super) use credentials::Credentials;
@@ -106,15 +108,12 @@ impl Engine for Docker {
         image::pull(&self.client, &self.credentials, reference, platform).await
     }
 
-    async fn build(
-        &self,
-        _spec: &crate::spec::BuildSpec,
-    ) -> BoxStream<'_, Result<crate::engine::BuildProgress>> {
-        unimplemented!()
+    async fn build(&self, spec: &BuildSpec) -> BoxStream<'_, Result<BuildProgress>> {
+        build::build(self, spec)
     }
 
-    async fn load_image(&self, _archive: &std::path::Path) -> Result<Vec<String>> {
-        unimplemented!()
+    async fn load_image(&self, archive: &Path) -> Result<Vec<String>> {
+        archive::load(self, archive).await
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {

@@ -25,6 +25,7 @@ const NEWEST: Capabilities = Capabilities {
     gateway_priority: true,
     interface_names: true,
     health_by_itself: true,
+    buildkit: true,
 };
 
 #[test]
