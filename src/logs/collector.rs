@@ -203,10 +203,7 @@ impl Target {
     /// Becomes true when a line matches, one that is remembered or one to come.
     pub fn watch_for(&self, pattern: Regex) -> watch::Receiver<bool> {
         let mut state = self.state();
-        let matched = state
-            .remembered
-            .iter()
-            .any(|line| pattern.is_match(&line.text));
+        let matched = state.remembered.iter().any(|line| is_match(&pattern, line));
         let (sender, receiver) = watch::channel(matched);
         if !matched {
             state.patterns.push((pattern, sender));
@@ -294,7 +291,7 @@ impl Target {
         state.write(line);
         state.remember(line);
         state.patterns.retain(|(pattern, found)| {
-            let matches = pattern.is_match(&line.text);
+            let matches = is_match(pattern, line);
             if matches {
                 found.send_replace(true);
             }
@@ -381,4 +378,8 @@ impl State {
 /// A panic elsewhere is reported elsewhere; the logs are still worth having.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+/// What stackrun itself has to say about a container is none of its output.
+fn is_match(pattern: &Regex, line: &LogLine) -> bool {
+    line.source != Source::Meta && pattern.is_match(&line.text)
 }

@@ -6,6 +6,7 @@
 
 mod exec;
 mod http;
+mod log;
 mod tcp;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use regex::bytes::Regex;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -41,17 +43,12 @@ pub struct Subject<'a> {
     pub log: &'a Target,
     /// When it was started.
     pub started: Instant,
+    /// It ran before this process did, which has not seen all of its output.
+    pub ran_before: bool,
     /// Gives the wait up.
     pub cancel: &'a CancellationToken,
     /// Told what was tried last and what came of it, when that changes.
     pub on_status: &'a (dyn Fn(&str) + Sync),
-}
-
-fn command_of(words: &[String]) -> ExecSpec {
-    ExecSpec {
-        command: words.to_vec(),
-        ..ExecSpec::default()
-    }
 }
 
 /// How a wait has succeeded.
@@ -120,6 +117,8 @@ pub async fn wait_for(mut subject: Subject<'_>, wait: &Wait) -> Result<Reached, 
         container: subject.container,
         log: subject.log,
         readiness: &wait.readiness,
+        ran_before: subject.ran_before,
+        ended_before: subject.state.finished_at,
         last: &last,
     };
     let mut port = find_port(&wait.readiness, &subject.state);
@@ -204,6 +203,10 @@ struct Attempts<'a> {
     container: &'a str,
     log: &'a Target,
     readiness: &'a Readiness,
+    ran_before: bool,
+    /// When its last run ended, by the engine's clock. The time of its start is of no use:
+    /// Docker notes it when the program may have written something already.
+    ended_before: Option<Timestamp>,
     last: &'a LastStatus<'a>,
 }
 
@@ -250,6 +253,14 @@ impl Attempts<'_> {
             return std::future::pending().await;
         };
         self.last.set("no line has matched");
+        if self.ran_before {
+            let kept = log::kept_line(self.engine, self.container, self.ended_before, &regex);
+            if let Err(why) = kept.await {
+                self.last.set(&why);
+                std::future::pending::<()>().await;
+            }
+            return Ok(());
+        }
         let mut found = self.log.watch_for(regex);
         if found.wait_for(|found| *found).await.is_err() {
             std::future::pending::<()>().await;
@@ -270,6 +281,13 @@ impl Attempts<'_> {
             sleep(pause).await;
             pause = (pause * 2).min(backoff.longest);
         }
+    }
+}
+
+fn command_of(words: &[String]) -> ExecSpec {
+    ExecSpec {
+        command: words.to_vec(),
+        ..ExecSpec::default()
     }
 }
 

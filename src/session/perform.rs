@@ -274,6 +274,7 @@ impl<'a> Performer<'a> {
             changes,
             log: &log,
             started,
+            ran_before,
             cancel,
             on_status: &on_status,
         };

@@ -159,3 +159,26 @@ fn every_probe_sees_when_a_service_is_ready() {
         assert!(waited.as_millis() >= 300, "{name}: {waited:?}");
     }
 }
+
+#[test]
+fn a_line_that_was_written_before_counts_on_a_second_up() {
+    let stack = Stack::new(
+        "
+  a:
+    image: $IMAGE
+    command: print ready then sleep
+    stop_signal: SIGKILL
+    x-stackrun: { ready: { log: ready } }
+  b:
+    image: $IMAGE
+    command: sleep
+    stop_signal: SIGKILL
+    depends_on: { a: { condition: service_healthy } }
+",
+    );
+    stack.ok(&["up", "-d", "a"]);
+    let container = stack.inspect(0, "a")["Id"].clone();
+    stack.ok(&["up", "-d"]);
+    assert_eq!(stack.inspect(0, "a")["Id"], container);
+    assert_eq!(stack.inspect(0, "b")["State"]["Running"], true);
+}
