@@ -42,7 +42,7 @@ fn told(scene: &Scene, by_docker: Value, by_podman: Value) -> Value {
 fn assert_all(inspected: &Value, expected: &[(&str, Value)]) {
     let wrong: Vec<String> = expected
         .iter()
-        .filter(|(pointer, value)| inspected.pointer(pointer) != Some(value))
+        .filter(|(pointer, value)| inspected.pointer(pointer).unwrap_or(&Value::Null) != value)
         .map(|(pointer, value)| {
             let found = inspected.pointer(pointer).unwrap_or(&Value::Null);
             format!("{pointer}: {found} instead of {value}")

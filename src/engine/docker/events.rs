@@ -15,6 +15,9 @@ use super::call::engine_error;
 
 /// What happens to the containers of a session, from `since` on.
 ///
+/// Podman reads `since` as a floating-point number, which blurs it by some hundred
+/// nanoseconds, so what was before is left out here.
+///
 /// The request is sent when the stream is first polled. An engine may hold back even
 /// the headers of its answer until there is something to tell (Podman does), so there
 /// is no moment at which the stream is known to be open; `since` makes that harmless.
@@ -40,10 +43,10 @@ pub(super) fn events(
     };
     let messages = client.events(Some(options));
     messages
-        .filter_map(|message| {
+        .filter_map(move |message| {
             let told = message
                 .map_err(|error| engine_error("follow the engine's events", error))
-                .map(event)
+                .map(|message| event(message).filter(|told| since <= told.at))
                 .transpose();
             std::future::ready(told)
         })

@@ -110,7 +110,7 @@ fn engine_info(
     }
 }
 
-/// Source: sd_booted(3).
+/// Source: `sd_booted(3)`.
 fn has_systemd() -> bool {
     std::path::Path::new("/run/systemd/system").exists()
 }

@@ -68,17 +68,17 @@ fn completed(check: Healthcheck, image: Healthcheck) -> Healthcheck {
 
 /// Podman 4.3 does not read `NoCopy` of a mount, but it does as an option of a line.
 fn nocopy_by_line(host: &mut HostConfig) {
-    let mounts = host.mounts.take().unwrap_or_default();
-    let (lines, mounts): (Vec<_>, Vec<_>) = mounts
-        .into_iter()
-        .map(|mount| nocopy_line(&mount).ok_or(mount))
-        .partition(Result::is_ok);
-    let lines: Vec<String> = lines.into_iter().filter_map(Result::ok).collect();
+    let Some(mounts) = &mut host.mounts else {
+        return;
+    };
+    let lines: Vec<String> = mounts.iter().filter_map(nocopy_line).collect();
+    mounts.retain(|mount| nocopy_line(mount).is_none());
+    if mounts.is_empty() {
+        host.mounts = None;
+    }
     if !lines.is_empty() {
         host.binds.get_or_insert_default().extend(lines);
     }
-    let mounts: Vec<Mount> = mounts.into_iter().filter_map(Result::err).collect();
-    host.mounts = (!mounts.is_empty()).then_some(mounts);
 }
 
 /// `source:target:options`, for a volume with a name.
