@@ -128,6 +128,7 @@ pub(super) struct FormatArgs {
 
 /// What `up` and `run` have in common.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct StartArgs {
     /// How many copies; default: `x-stackrun.workers`, else 1
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use crate::{
     compose::LoadError,
-    engine::{ConnectError, EngineError},
+    engine::{ConnectError, EngineError, Refusal},
     error::sources,
     logs::LogLine,
     plan::{Action, PlanError},
@@ -352,6 +352,10 @@ fn hint_for(failure: &StepFailure) -> Option<String> {
     }
     let replica = failure.action.replica()?;
     match &failure.why {
+        StepError::Engine(error) if error.refusal() == Some(Refusal::PortTaken) => Some(
+            "something else listens on this port, on this address or on all; `ss -ltnp` shows what"
+                .to_owned(),
+        ),
         StepError::NotReady(NotReady::Exited { .. } | NotReady::Unhealthy { .. }) => {
             Some("`--keep-failed` keeps the containers for a look".to_owned())
         }

@@ -80,7 +80,7 @@ fn secret(
         | FileSource::Environment {
             value: Some(content),
             ..
-        } => SecretSource::Value(content.expose().to_owned()),
+        } => SecretSource::Value(content.clone()),
         FileSource::External => return missing("it is external"),
         FileSource::Environment { name, value: None } => {
             return missing(&format!("the variable `{name}` is not set"));

@@ -205,35 +205,25 @@ impl<'a> Wanted<'a> {
                 built_name(project, request.session, service),
             ))
         });
-        let built = build.as_ref().and_then(|(_, _, own)| world.images.get(own));
         Self {
             request,
             services,
             name,
-            build,
             archive: project.stackrun.images.get(name),
             there: world.images.get(name),
-            built,
+            built: build.as_ref().and_then(|(_, _, own)| world.images.get(own)),
+            build,
         }
     }
 
     /// The image's name, and what has to be done for it to be there.
     fn decide(&self) -> Result<(String, Option<Step>), PlanError> {
-        if let Some((service, build, own)) = &self.build {
-            let cause = match self.request.images.build {
-                Some(true) => Some("a build is asked for"),
-                Some(false) => None,
-                None if self.policy() == Some(PullPolicy::Build) => Some("`pull_policy: build`"),
-                None if self.found().is_none() && self.archive.is_none() => Some("not found"),
-                None => None,
+        if let (Some((service, build, own)), Some(cause)) = (&self.build, self.build_cause()) {
+            let action = Action::BuildImage {
+                spec: Box::new(self.build_spec(service, build, own)),
+                services: self.names(),
             };
-            if let Some(cause) = cause {
-                let action = Action::BuildImage {
-                    spec: Box::new(self.build_spec(service, build, own)),
-                    services: self.names(),
-                };
-                return Ok((own.clone(), Some((action, cause))));
-            }
+            return Ok((own.clone(), Some((action, cause))));
         }
         let found = self.found();
         if let (None, Some(archive)) = (&found, self.archive) {
@@ -247,6 +237,17 @@ impl<'a> Wanted<'a> {
         let step = self.pull(found.is_some())?;
         let name = found.filter(|_| step.is_none());
         Ok((name.unwrap_or_else(|| self.name.to_owned()), step))
+    }
+
+    /// Why the image is built, if it is to be.
+    fn build_cause(&self) -> Option<&'static str> {
+        let is_missing = || self.found().is_none() && self.archive.is_none();
+        match self.request.images.build {
+            Some(true) => Some("a build is asked for"),
+            Some(false) => None,
+            None if self.policy() == Some(PullPolicy::Build) => Some("`pull_policy: build`"),
+            None => is_missing().then_some("not found"),
+        }
     }
 
     fn build_spec(&self, service: &Service, build: &Build, own: &str) -> BuildSpec {

@@ -107,7 +107,7 @@ mod tests {
         let first = addresses(&session("a"), 3, &nothing, |_| true);
         let unique: BTreeSet<_> = first.values().collect();
         assert_eq!(unique.len(), 3);
-        assert!(first.values().all(|it| it.is_loopback()));
+        assert!(first.values().all(Ipv4Addr::is_loopback));
         // Worker 1 is there; what the other session has is what this one would like.
         let wanted = first[&WorkerId(0)];
         let observed = Observed {

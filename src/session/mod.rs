@@ -63,6 +63,7 @@ pub struct Session {
 
 /// What `up` is asked for.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct UpOptions {
     /// How many workers.
     pub workers: u32,

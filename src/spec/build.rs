@@ -1,11 +1,11 @@
 //! `build`: how an image is made, as the file asks for it and as an engine is asked.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::{ServiceName, Ulimit, desired::Labels};
+use super::{Secret, ServiceName, Ulimit, desired::Labels};
 
 /// `build`: how an image is made.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -103,22 +103,13 @@ pub struct BuildSecret {
 }
 
 /// Where the content of a build's secret is.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretSource {
     /// In a file, absolute.
     File(PathBuf),
-    /// Here. It was an environment variable's value, and is nothing for a log.
-    Value(#[serde(skip)] String),
-}
-
-impl fmt::Debug for SecretSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Value(_) => f.debug_tuple("Value").finish_non_exhaustive(),
-        }
-    }
+    /// Here: it was text, or an environment variable's value.
+    Value(Secret),
 }
 
 /// An entry of `build.ssh`.
@@ -184,7 +175,7 @@ mod tests {
     fn the_value_of_a_secret_is_neither_shown_nor_written() {
         let secret = BuildSecret {
             id: "token".to_owned(),
-            source: SecretSource::Value("hunter2".to_owned()),
+            source: SecretSource::Value(Secret::new("hunter2")),
         };
         let json = serde_json::to_string(&secret).expect("JSON");
         assert!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stackrun::{
     compose::{LoadOptions, load_from},
     spec::{
-        BuildContext, Expect, HealthTest, MountKind, NetworkMode, Probe, RestartPolicy,
+        BuildContext, Expect, HealthTest, MountKind, NetworkMode, Probe, RestartPolicy, Secret,
         SecretSource,
     },
 };
@@ -150,7 +150,7 @@ secrets:
     assert_eq!(
         secrets,
         [
-            ("token", &SecretSource::Value("secret".to_owned())),
+            ("token", &SecretSource::Value(Secret::new("secret"))),
             ("key", &SecretSource::File("/project/key.pem".into())),
         ]
     );

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use futures::StreamExt;
 use stackrun::{
     engine::{BuildProgress, BuildUpdate, EngineError},
-    spec::{BuildContext, BuildSecret, BuildSpec, SecretSource},
+    spec::{BuildContext, BuildSecret, BuildSpec, Secret, SecretSource},
 };
 use tempfile::TempDir;
 
@@ -338,7 +338,7 @@ async fn a_secret_reaches_the_step_that_asks_and_nothing_else() {
         spec.build.secrets = vec![
             BuildSecret {
                 id: "one".to_owned(),
-                source: SecretSource::Value("from a variable".to_owned()),
+                source: SecretSource::Value(Secret::new("from a variable")),
             },
             BuildSecret {
                 id: "two".to_owned(),

@@ -1,11 +1,11 @@
 //! Images that are pulled, built and loaded.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use crate::{
     registry::{Manners, Registry},
     run::signal,
-    support::{FIXTURE, Stack, docker, eventually},
+    support::{FIXTURE, Stack, client, docker, eventually},
 };
 
 /// A stack of one service that runs from `image`.
@@ -41,9 +41,7 @@ struct Image(String);
 
 impl Drop for Image {
     fn drop(&mut self) {
-        let _ = Command::new("docker")
-            .args(["image", "rm", "-f", &self.0])
-            .output();
+        let _ = client().args(["image", "rm", "-f", &self.0]).output();
     }
 }
 

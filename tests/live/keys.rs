@@ -29,7 +29,7 @@ fn every_worker_has_the_address_with_the_same_number() {
     assert_says(&output, "asks for the address 172.28.0.20");
     let mut found = Vec::new();
     for worker in 0..2 {
-        let name = format!("{}-w{worker}-net", stack.project);
+        let name = format!("{}-w{worker}-net", stack.session());
         let place = &stack.inspect(worker, "web")["NetworkSettings"]["Networks"][&name];
         let subnet = docker(&[
             "network",

@@ -4,14 +4,13 @@ use std::{
     collections::HashMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    process::Command,
     sync::{Arc, Mutex},
 };
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::support::FIXTURE;
+use crate::support::{FIXTURE, client};
 
 /// What it asks of its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +67,7 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        let _ = Command::new("docker")
-            .args(["image", "rm", "-f", &self.image])
-            .output();
+        let _ = client().args(["image", "rm", "-f", &self.image]).output();
     }
 }
 
@@ -142,10 +139,7 @@ fn answer(
 
 /// The fixture's files as a registry has them. A label makes it an image of its own.
 fn files(name: &str) -> HashMap<String, (&'static str, Vec<u8>)> {
-    let saved = Command::new("docker")
-        .args(["save", FIXTURE])
-        .output()
-        .unwrap();
+    let saved = client().args(["save", FIXTURE]).output().unwrap();
     let mut parts: HashMap<String, Vec<u8>> = HashMap::new();
     let mut archive = tar::Archive::new(&saved.stdout[..]);
     for entry in archive.entries().unwrap() {

@@ -185,7 +185,7 @@ pub fn is_podman() -> bool {
 }
 
 /// The engine's own command.
-fn client() -> Command {
+pub fn client() -> Command {
     if !is_podman() {
         return Command::new("docker");
     }

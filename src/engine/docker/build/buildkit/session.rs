@@ -242,7 +242,7 @@ impl Secrets for SecretFiles {
     ) -> Result<Response<GetSecretResponse>, Status> {
         let id = &request.get_ref().id;
         let data = match self.0.get(id) {
-            Some(SecretSource::Value(value)) => value.clone().into_bytes(),
+            Some(SecretSource::Value(value)) => value.expose().as_bytes().to_vec(),
             Some(SecretSource::File(path)) => tokio::fs::read(path)
                 .await
                 .map_err(|error| Status::internal(format!("{}: {error}", path.display())))?,
