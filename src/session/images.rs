@@ -10,6 +10,7 @@ use crate::{
     event::{EventKind, millis},
     plan::Action,
     spec::BuildSpec,
+    text,
 };
 
 use super::{failure::StepError, perform::Performer};
@@ -65,8 +66,14 @@ async fn pull(
 
 async fn build(performer: &Performer<'_>, spec: &BuildSpec) -> Result<(), EngineError> {
     let mut progress = performer.engine().build(spec).await;
+    let mut last = None;
     while let Some(step) = progress.next().await {
-        let (status, done, total) = told(step?);
+        let news = told(step?);
+        if last.as_ref() == Some(&news) {
+            continue;
+        }
+        last = Some(news.clone());
+        let (status, done, total) = news;
         performer.sink().session(EventKind::ImageProgress {
             image: spec.image.clone(),
             action: "build image".to_owned(),
@@ -87,7 +94,8 @@ fn told(progress: BuildProgress) -> (String, u64, u64) {
         BuildUpdate::Done => (format!("{step} (done)"), 0, 0),
         BuildUpdate::Line { text, .. } => (text, 0, 0),
         BuildUpdate::Transfer { what, done, total } => {
-            (format!("{step} {what}"), done, total.unwrap_or_default())
+            let status = format!("{step} {what} {}", text::bytes(done));
+            (status, done, total.unwrap_or_default())
         }
     }
 }

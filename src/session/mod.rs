@@ -36,7 +36,10 @@ use crate::{
     event::{EventKind, EventSink, SCHEMA, ServiceSummary, millis},
     logs::{Collector, LogPaths},
     plan::{self, Addresses, ImageOptions, Plan, Request, World},
-    spec::{Observed, ObservedContainer, Project, PullPolicy, ServiceName, SessionName, WorkerId},
+    spec::{
+        Observed, ObservedContainer, Project, PullPolicy, ServiceName, SessionName, WorkerId,
+        project::STATE_DIRECTORY,
+    },
 };
 
 pub use address::Stack;
@@ -89,7 +92,7 @@ pub struct UpOptions {
 
 /// Where a session keeps its files: `.stackrun/<session>` in the project's directory.
 pub fn state_directory(project: &Path, session: &SessionName) -> PathBuf {
-    project.join(".stackrun").join(session.as_str())
+    project.join(STATE_DIRECTORY).join(session.as_str())
 }
 
 impl Session {

@@ -8,6 +8,10 @@ use serde::Serialize;
 
 use super::{Secret, Service, ServiceName, SessionName};
 
+/// The directory in a project's directory in which stackrun keeps its files. It belongs
+/// into no repository and no image.
+pub const STATE_DIRECTORY: &str = ".stackrun";
+
 /// What one or more Compose files say, interpolated, merged and normalised.
 ///
 /// Services are in the order of the file. Services of profiles that are not

@@ -30,7 +30,6 @@ services:
     let text = dockerfile.replace("$IMAGE", FIXTURE);
     fs::write(stack.path("Dockerfile"), text).unwrap();
     fs::write(stack.path("words.txt"), words).unwrap();
-    fs::write(stack.path(".dockerignore"), ".stackrun\n").unwrap();
     stack
 }
 

@@ -7,6 +7,8 @@ use std::{
     time::UNIX_EPOCH,
 };
 
+use crate::spec::project::STATE_DIRECTORY;
+
 use super::ignore::Patterns;
 
 /// A file, directory or symbolic link of a context.
@@ -71,6 +73,8 @@ fn below(
         })?);
     }
     names.sort_unstable();
+    // The logs in there are others each time: no step after them would be cached.
+    names.retain(|name| name != STATE_DIRECTORY);
     for name in names {
         let path = format!("{prefix}{name}");
         let place = directory.join(&name);
@@ -236,6 +240,12 @@ mod tests {
         let root = tree(&["b/x", "a.txt", "a/z", "a/y"]);
         let expected = ["a", "a/y", "a/z", "a.txt", "b", "b/x"];
         assert_eq!(paths(root.path(), "", ""), expected);
+    }
+
+    #[test]
+    fn the_logs_of_earlier_runs_are_not_sent() {
+        let root = tree(&["a", ".stackrun/s/logs/x.log", "deep/.stackrun/y", "deep/b"]);
+        assert_eq!(paths(root.path(), "", ""), ["a", "deep", "deep/b"]);
     }
 
     #[test]
