@@ -62,7 +62,8 @@ fn down_worker(
     volumes: Volumes,
     cause: &str,
 ) {
-    let removed = remove_containers(plan, observed.containers.iter().collect(), cause);
+    let doomed = observed.containers.iter().map(|it| (it, cause)).collect();
+    let removed = remove_containers(plan, doomed);
     let needs: Vec<Need> = removed.values().flatten().copied().map(go_on).collect();
     for network in &observed.networks {
         let action = Action::RemoveNetwork {
@@ -91,12 +92,11 @@ pub(super) fn go_on(node: NodeId) -> Need {
     }
 }
 
-/// Stops and removes containers of one worker, dependents first. Returns the removal
-/// nodes of each service.
+/// Stops and removes containers of one worker, each for its own cause, dependents first.
+/// Returns the removal nodes of each service.
 pub(super) fn remove_containers(
     plan: &mut Plan,
-    mut left: Vec<&ObservedContainer>,
-    cause: &str,
+    mut left: Vec<(&ObservedContainer, &str)>,
 ) -> BTreeMap<ServiceName, Vec<NodeId>> {
     let mut gates = Gates::default();
     let mut removed: BTreeMap<ServiceName, Vec<NodeId>> = BTreeMap::new();
@@ -104,7 +104,7 @@ pub(super) fn remove_containers(
         let (mut free, waiting): (Vec<_>, Vec<_>) = left
             .iter()
             .copied()
-            .partition(|container| !has_dependent(container, &left));
+            .partition(|(container, _)| !has_dependent(container, &left));
         // Labels written by something else may form a circle: then all go at once.
         if free.is_empty() {
             free.clone_from(&left);
@@ -112,7 +112,7 @@ pub(super) fn remove_containers(
         } else {
             left = waiting;
         }
-        for container in free {
+        for (container, cause) in free {
             let replica = replica_of(container);
             let service = replica.service.clone();
             let after = gates.before(&service);
@@ -177,11 +177,11 @@ fn pre_stop(container: &ObservedContainer) -> Vec<Hook> {
         .unwrap_or_default()
 }
 
-fn has_dependent(container: &ObservedContainer, others: &[&ObservedContainer]) -> bool {
+fn has_dependent(container: &ObservedContainer, others: &[(&ObservedContainer, &str)]) -> bool {
     let Some(service) = container.labels.get(label::SERVICE) else {
         return false;
     };
-    others.iter().any(|other| {
+    others.iter().any(|(other, _)| {
         other.id != container.id
             && other.labels.get(label::SERVICE) != Some(service)
             && depends_on(other).split(',').any(|name| name == service)

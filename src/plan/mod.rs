@@ -14,6 +14,7 @@ mod down;
 mod files;
 mod image;
 mod loopback;
+mod namespace;
 mod naming;
 mod order;
 mod publish;
@@ -21,6 +22,7 @@ mod readiness;
 mod shared;
 mod subnet;
 mod up;
+mod verdict;
 mod warning;
 
 #[cfg(test)]

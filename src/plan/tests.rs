@@ -460,12 +460,12 @@ fn who_lives_in_a_container_that_starts_again_is_made_anew() {
     let app = app.unwrap();
     (app.status, app.exit_code) = (Status::Exited, Some(1));
     assert_snapshot!(plan_in(&project, 1, &world), @"
-    #0 w0/app start container p-w0-app, was exited
-    [0] -> #1 w0/app wait service_started by running within 1 min, `debug` depends on it
-    #2 w0/debug stop container p-w0-debug, lives in `app`, which is started again
-    [2?] -> #3 w0/debug remove container p-w0-debug, lives in `app`, which is started again
-    [3,0,1] -> #4 w0/debug create container p-w0-debug, lives in `app`, which is started again
-    [4,0,1] -> #5 w0/debug start container p-w0-debug, created
+    #0 w0/debug stop container p-w0-debug, lives in `app`, which is started again
+    [0?] -> #1 w0/debug remove container p-w0-debug, lives in `app`, which is started again
+    #2 w0/app start container p-w0-app, was exited
+    [2] -> #3 w0/app wait service_started by running within 1 min, `debug` depends on it
+    [1,2,3] -> #4 w0/debug create container p-w0-debug, lives in `app`, which is started again
+    [4,2,3] -> #5 w0/debug start container p-w0-debug, created
     [5] -> #6 w0/debug wait service_started by running within 1 min, ready ends `up`
     ");
 }

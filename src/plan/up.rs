@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     spec::{
-        Condition, ContainerSpec, Network, NetworkMode, NetworkSpec, Observed, ObservedContainer,
-        Service, ServiceName, Status, Volume, VolumeSpec, WorkerId, label, observed::Labelled,
+        Condition, ContainerSpec, Network, NetworkSpec, Observed, ObservedContainer, Service,
+        ServiceName, Volume, VolumeSpec, WorkerId, label, observed::Labelled,
     },
     text,
 };
@@ -18,8 +18,10 @@ use super::{
     Volumes, Wait, World, address,
     container::container,
     down::{self, down},
+    namespace::joins_another,
     order::start_order,
     readiness,
+    verdict::{Verdict, Verdicts},
     warning::warnings,
 };
 
@@ -63,14 +65,15 @@ struct Up<'a> {
     plan: Plan,
 }
 
-/// The nodes after which a service of one worker is what dependents may ask for.
-#[derive(Default)]
-struct Milestones {
-    reached: BTreeMap<(ServiceName, Condition), Vec<NodeId>>,
-    recreated: BTreeSet<ServiceName>,
-    /// Started again, which makes new namespaces of the same container.
-    restarted: BTreeSet<ServiceName>,
+/// A container, and what becomes of it.
+struct Decided {
+    replica: Replica,
+    spec: ContainerSpec,
+    verdict: Verdict,
 }
+
+/// The nodes after which a service of one worker is what dependents may ask for.
+type Milestones = BTreeMap<(ServiceName, Condition), Vec<NodeId>>;
 
 impl Up<'_> {
     /// Workers beyond the number that is wanted go, with their volumes: nobody could
@@ -138,20 +141,53 @@ impl Up<'_> {
     fn worker(&mut self, worker: WorkerId) -> Result<(), PlanError> {
         let networks = self.networks(worker)?;
         let volumes = self.volumes(worker);
+        let decided = self.decide(worker)?;
+        let removed = self.remove_replaced(&decided);
         let mut milestones = Milestones::default();
-        for service in self.order.clone() {
-            let service = Arc::new(service.clone());
+        for decided in decided {
+            let service = &decided.spec.service;
+            let mut before = needed(service, &networks, &volumes);
+            before.extend(removed.get(&service.name).into_iter().flatten());
+            self.replica(decided, before, &mut milestones)?;
+        }
+        Ok(())
+    }
+
+    /// Decides what becomes of every container of a worker.
+    fn decide(&self, worker: WorkerId) -> Result<Vec<Decided>, PlanError> {
+        let mut verdicts = Verdicts::default();
+        let mut decided = Vec::new();
+        for service in &self.order {
+            let service = Arc::new((*service).clone());
             for number in 1..=service.replicas {
                 let replica = Replica {
                     worker,
                     service: service.name.clone(),
                     number,
                 };
-                let resources = needed(&service, &networks, &volumes);
-                self.replica(&replica, &service, resources, &mut milestones)?;
+                let spec = container(self.request, &self.naming, self.world, &replica, &service)?;
+                let verdict = verdicts.decide(&self.world.observed, &spec, &service);
+                decided.push(Decided {
+                    replica,
+                    spec,
+                    verdict,
+                });
             }
         }
-        Ok(())
+        Ok(decided)
+    }
+
+    /// Containers whose place others take go first, dependents before what they depend
+    /// on, so that none sees another one vanish.
+    fn remove_replaced(&mut self, decided: &[Decided]) -> BTreeMap<ServiceName, Vec<NodeId>> {
+        let doomed: Vec<_> = decided
+            .iter()
+            .filter_map(|decided| match &decided.verdict {
+                Verdict::Create(Some(old), cause) => Some((&**old, cause.as_str())),
+                _ => None,
+            })
+            .collect();
+        down::remove_containers(&mut self.plan, doomed)
     }
 
     fn networks(&mut self, worker: WorkerId) -> Result<BTreeMap<String, NodeId>, PlanError> {
@@ -255,17 +291,20 @@ impl Up<'_> {
         }
     }
 
+    /// `before` is what a new container has to wait for.
     fn replica(
         &mut self,
-        replica: &Replica,
-        service: &Arc<Service>,
-        resources: Vec<NodeId>,
+        decided: Decided,
+        before: Vec<NodeId>,
         milestones: &mut Milestones,
     ) -> Result<(), PlanError> {
-        let spec = container(self.request, &self.naming, self.world, replica, service)?;
-        let name = spec.name.clone();
-        let verdict = self.verdict(&spec, service, milestones);
-        let needs = self.dependencies(service, milestones)?;
+        let Decided {
+            replica,
+            spec,
+            verdict,
+        } = decided;
+        let (name, service) = (spec.name.clone(), Arc::clone(&spec.service));
+        let needs = self.dependencies(&service, milestones)?;
         let started = match verdict {
             Verdict::Keep(cause) => {
                 self.plan.kept.push(Kept {
@@ -276,7 +315,6 @@ impl Up<'_> {
                 None
             }
             Verdict::Start(cause) => {
-                milestones.restarted.insert(service.name.clone());
                 let action = Action::StartContainer {
                     replica: replica.clone(),
                     container: name.clone(),
@@ -284,12 +322,9 @@ impl Up<'_> {
                 };
                 Some(self.plan.add(action, needs, cause))
             }
-            Verdict::Create(old, cause) => {
-                milestones.recreated.insert(service.name.clone());
-                Some(self.create(replica, spec, old.as_deref(), resources, needs, &cause))
-            }
+            Verdict::Create(_, cause) => Some(self.create(&replica, spec, before, needs, &cause)),
         };
-        self.milestones(replica, service, &name, started, milestones)
+        self.milestones(&replica, &service, &name, started, milestones)
     }
 
     /// Containers are created ahead of their turn, so that only the start waits for
@@ -298,18 +333,13 @@ impl Up<'_> {
         &mut self,
         replica: &Replica,
         spec: ContainerSpec,
-        old: Option<&ObservedContainer>,
-        resources: Vec<NodeId>,
+        before: Vec<NodeId>,
         dependencies: Vec<Need>,
         cause: &str,
     ) -> NodeId {
         let name = spec.name.clone();
         let post_start = spec.service.post_start.clone();
-        let mut needs: Vec<Need> = resources.into_iter().map(must).collect();
-        if let Some(old) = old {
-            let removed = down::remove_containers(&mut self.plan, vec![old], cause);
-            needs.extend(removed.into_values().flatten().map(must));
-        }
+        let mut needs: Vec<Need> = before.into_iter().map(must).collect();
         if joins_another(&spec) {
             needs.extend(dependencies.iter().copied());
         }
@@ -326,53 +356,6 @@ impl Up<'_> {
             post_start,
         };
         self.plan.add(action, needs, "created")
-    }
-
-    fn verdict(&self, spec: &ContainerSpec, service: &Service, milestones: &Milestones) -> Verdict {
-        let Some(there) = self
-            .world
-            .observed
-            .containers
-            .iter()
-            .find(|c| c.name == spec.name)
-        else {
-            return Verdict::Create(None, "not found".to_owned());
-        };
-        if there.labels.get(label::CONFIG_HASH) != spec.labels.get(label::CONFIG_HASH) {
-            return Verdict::Create(
-                Some(Box::new(there.clone())),
-                "configuration or image has changed".to_owned(),
-            );
-        }
-        if let Some(name) = service
-            .depends_on
-            .keys()
-            .find(|name| milestones.recreated.contains(*name))
-        {
-            return Verdict::Create(
-                Some(Box::new(there.clone())),
-                format!("depends on `{name}`, which is recreated"),
-            );
-        }
-        if let Some(name) = namespaces(service).find(|name| milestones.restarted.contains(name)) {
-            return Verdict::Create(
-                Some(Box::new(there.clone())),
-                format!("lives in `{name}`, which is started again"),
-            );
-        }
-        match there.status {
-            Status::Running => Verdict::Keep("up to date".to_owned()),
-            Status::Exited if there.exit_code == Some(0) => {
-                Verdict::Keep("has completed with exit code 0".to_owned())
-            }
-            Status::Removing | Status::Dead | Status::Paused | Status::Restarting => {
-                Verdict::Create(
-                    Some(Box::new(there.clone())),
-                    format!("was {}", there.status),
-                )
-            }
-            status => Verdict::Start(format!("was {status}")),
-        }
     }
 
     fn dependencies(
@@ -395,9 +378,7 @@ impl Up<'_> {
                     service: name.clone(),
                 });
             }
-            let nodes = milestones
-                .reached
-                .get(&(name.clone(), dependency.condition));
+            let nodes = milestones.get(&(name.clone(), dependency.condition));
             let nodes = nodes.into_iter().flatten();
             needs.extend(nodes.map(|node| Need {
                 node: *node,
@@ -418,7 +399,6 @@ impl Up<'_> {
     ) -> Result<(), PlanError> {
         let mut reach = |condition, node| {
             milestones
-                .reached
                 .entry((service.name.clone(), condition))
                 .or_default()
                 .push(node);
@@ -497,32 +477,6 @@ impl Up<'_> {
             node.tolerated = is_wait && optional[id] == Some(true);
         }
     }
-}
-
-/// What becomes of one container.
-enum Verdict {
-    Keep(String),
-    Start(String),
-    Create(Option<Box<ObservedContainer>>, String),
-}
-
-/// The services whose namespaces a service shares.
-fn namespaces(service: &Service) -> impl Iterator<Item = ServiceName> {
-    let network = match &service.network_mode {
-        Some(NetworkMode::Service(name)) => Some(name.clone()),
-        _ => None,
-    };
-    let modes = [&service.pid, &service.ipc].into_iter().flatten();
-    let modes = modes.filter_map(|mode| mode.strip_prefix("service:")?.parse().ok());
-    network.into_iter().chain(modes)
-}
-
-/// `network_mode: service:x` and its like join a container that must be there when this
-/// one is created, and be running when it starts.
-fn joins_another(spec: &ContainerSpec) -> bool {
-    let modes = [&spec.network_mode, &spec.pid_mode, &spec.ipc_mode];
-    let mut modes = modes.into_iter().flatten();
-    modes.any(|mode| mode.starts_with("container:")) || !spec.volumes_from.is_empty()
 }
 
 pub(super) fn must(node: NodeId) -> Need {
