@@ -26,8 +26,6 @@
 //! What a killed test leaves behind carries the label
 //! `dev.stackrun.project=stackrun-tests`.
 
-#![allow(dead_code, reason = "no test crate needs all of it")]
-
 mod archive;
 pub mod fixture;
 mod output;
