@@ -9,7 +9,10 @@ use std::{
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use stackrun::{engine::EngineError, spec::BuildSpec};
+use stackrun::{
+    engine::{EngineError, EngineKind},
+    spec::BuildSpec,
+};
 
 use crate::support::{Scene, fixture};
 
@@ -43,7 +46,15 @@ async fn assert_loads(scene: &Scene, spec: &BuildSpec, archive: &Path) {
     let gone = scene.engine.image(&spec.image).await.expect("an answer");
     assert_eq!(gone, None);
     let names = scene.engine.load_image(archive).await.expect("an image");
-    assert_eq!(names, std::slice::from_ref(&spec.image));
+    // Podman puts a registry before the names that it keeps.
+    let [name] = &names[..] else {
+        panic!("one image, not {names:?}");
+    };
+    let prefixed = scene.engine.info().kind == EngineKind::Podman;
+    assert!(
+        *name == spec.image || prefixed && name.ends_with(&format!("/{}", spec.image)),
+        "{name}"
+    );
     let mut service = scene.service(&format!("read /{}", scene.session));
     service.image.clone_from(&spec.image);
     let ended = scene.run("loaded", service).await;
@@ -144,7 +155,18 @@ async fn what_was_saved_is_loaded() {
 
         let packed = root.path().join("image.tar.gz");
         fs::write(&packed, gzip(&fs::read(&archive).expect("it"))).expect("a file");
-        assert_loads(scene, &spec, &packed).await;
+        match scene.engine.info().kind {
+            EngineKind::Docker => assert_loads(scene, &spec, &packed).await,
+            // Podman 4.3 opens packed archives of files, but none that are sent to it.
+            EngineKind::Podman => {
+                let error = scene
+                    .engine
+                    .load_image(&packed)
+                    .await
+                    .expect_err("no image");
+                assert!(matches!(error, EngineError::Refused { .. }), "{error:?}");
+            }
+        }
     })
     .await;
 }

@@ -22,6 +22,8 @@ pub fn images(files: &[File<'_>], configs: &[(String, Value)]) -> Vec<u8> {
             "architecture": architecture(),
             "os": "linux",
             "config": config,
+            // Podman builds on an image only if every layer has its line here.
+            "history": [{ "created": "2026-11-23T00:00:00Z", "created_by": "tests" }],
             "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{layer_digest}")] },
         });
         let image = image.to_string().into_bytes();

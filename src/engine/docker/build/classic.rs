@@ -177,15 +177,24 @@ impl Archive {
         };
         let inside = inside(context, &given).filter(|_| own.is_none());
         let dockerfile = inside.unwrap_or_else(|| OWN_DOCKERFILE.to_owned());
+        let ignored = ignored(&ignore_file)?;
+        // The builder needs these two, whatever that says.
+        let kept = format!(
+            "{}\n!{dockerfile}\n!.dockerignore\n",
+            ignored.as_deref().unwrap_or("")
+        );
         let selection = Selection {
-            exclude: ignored(&ignore_file, &dockerfile)?,
+            exclude: named(&ignore_file, Patterns::parse(&kept))?,
             ..Selection::default()
         };
         let mut entries = entries(context, &selection)?;
         let mut further = Vec::new();
-        if let Some(text) = own {
+        if ignored.is_some() || own.is_some() {
+            let hidden = hidden(context, ignored.as_deref().unwrap_or(""), &dockerfile)?;
             entries.retain(|entry| entry.path != ".dockerignore");
-            further.push((".dockerignore".to_owned(), hide_own(context)?));
+            further.push((".dockerignore".to_owned(), hidden));
+        }
+        if let Some(text) = own {
             further.push((OWN_DOCKERFILE.to_owned(), text));
         }
         Ok(Self {
@@ -205,15 +214,19 @@ impl Archive {
     }
 }
 
-/// The ignore file by which the engine removes what is no part of the context before the
-/// first step.
-fn hide_own(context: &Path) -> io::Result<Vec<u8>> {
-    let path = context.join(".dockerignore");
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => ".dockerignore".to_owned(),
-        text => named(&path, text)?,
-    };
-    Ok(format!("{text}\n{OWN_DOCKERFILE}\n").into_bytes())
+/// The ignore file by which the engine removes, before the first step, what had to be
+/// sent and is no part of the context. The rest of the user's patterns has been heeded
+/// already: Podman, which reads them again, has rules of its own for `!`.
+fn hidden(context: &Path, ignored: &str, dockerfile: &str) -> io::Result<Vec<u8>> {
+    let patterns = Patterns::parse(ignored)?;
+    let mut hidden = Vec::new();
+    if patterns.matches(".dockerignore") || !context.join(".dockerignore").exists() {
+        hidden.push(".dockerignore");
+    }
+    if patterns.matches(dockerfile) || dockerfile == OWN_DOCKERFILE {
+        hidden.push(dockerfile);
+    }
+    Ok(hidden.join("\n").into_bytes())
 }
 
 /// The path relative to the context, if it is below it.
@@ -226,15 +239,12 @@ fn inside(context: &Path, path: &Path) -> Option<String> {
     Some(path.replace('\\', "/"))
 }
 
-/// The patterns of the ignore file, if it is there. The engine needs the Dockerfile and
-/// the ignore file, whatever that says; it removes them itself before the first step.
-fn ignored(path: &Path, dockerfile: &str) -> io::Result<Patterns> {
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Patterns::default()),
-        text => named(path, text)?,
-    };
-    let text = format!("{text}\n!{dockerfile}\n!.dockerignore\n");
-    named(path, Patterns::parse(&text))
+/// The text of the ignore file, if it is there.
+fn ignored(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => named(path, text).map(Some),
+    }
 }
 
 fn named<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
@@ -480,7 +490,7 @@ mod tests {
         assert_eq!(
             archive.further,
             [
-                (".dockerignore", ".dockerignore\n.dockerfile.stackrun\n"),
+                (".dockerignore", ".dockerignore\n.dockerfile.stackrun"),
                 (OWN_DOCKERFILE, "FROM scratch"),
             ]
             .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
