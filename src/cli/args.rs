@@ -432,6 +432,15 @@ pub(super) struct ConfigArgs {
     /// Print the profiles
     #[arg(long, group = "part")]
     pub(super) profiles: bool,
+    /// Print the hash of each of these services, as Docker Compose does; `*` is all
+    #[arg(
+        long,
+        value_name = "SERVICES",
+        value_delimiter = ',',
+        group = "part",
+        conflicts_with = "only"
+    )]
+    pub(super) hash: Vec<String>,
     /// Only these services, with those they depend on
     #[arg(value_name = "SERVICE")]
     pub(super) only: Vec<String>,

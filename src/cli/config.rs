@@ -4,10 +4,16 @@ use super::{
     Outcome,
     args::{ConfigArgs, ConfigFormat},
     context::Context,
-    exit_code, print,
+    exit_code,
+    failure::Failure,
+    print,
 };
 
 pub(super) fn config(context: &Context, args: &ConfigArgs) -> Outcome {
+    if !args.hash.is_empty() {
+        print(&hashes(context, &args.hash)?);
+        return Ok(exit_code::SUCCESS);
+    }
     let loaded = context.load(&args.only)?;
     let canonical = loaded.canonical;
     let lines = |items: Vec<String>| {
@@ -34,4 +40,20 @@ pub(super) fn config(context: &Context, args: &ConfigArgs) -> Outcome {
     };
     print(&text);
     Ok(exit_code::SUCCESS)
+}
+
+/// A line for each service, sorted; one that is asked for twice has two.
+fn hashes(context: &Context, wanted: &[String]) -> Result<String, Failure> {
+    if wanted == ["*"] {
+        let hashes = context.load(&[])?.hashes;
+        return Ok(hashes
+            .iter()
+            .map(|(name, hash)| format!("{name} {hash}\n"))
+            .collect());
+    }
+    let hashes = context.load(wanted)?.hashes;
+    let mut names: Vec<_> = wanted.iter().collect();
+    names.sort();
+    let line = |name| Some(format!("{name} {}\n", hashes.get(name)?));
+    Ok(names.into_iter().filter_map(line).collect())
 }

@@ -7,46 +7,54 @@ use super::{
     node::{Map, Node, Span, Value},
 };
 
-/// Reads the files of every service and removes the keys that name them. What a
+/// Reads the label files of every service and removes the key that names them. What a
 /// service says itself wins; of several files, the last one.
-pub(super) fn read_files(
+pub(super) fn read_label_files(
     project: &mut Map,
     environment: &Environment,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    let Some(Value::Map(services)) = project.get_mut("services").map(|node| &mut node.value) else {
-        return Ok(());
-    };
-    for (_, entry) in services.iter_mut() {
-        let Some(service) = entry.node.as_map_mut() else {
+    for service in services(project) {
+        let Some(files) = service.remove("label_file") else {
             continue;
         };
-        if let Some(files) = service.remove("env_file") {
-            let mut variables = Variables::new();
-            for file in files.as_list().unwrap_or_default() {
-                let own = service.get("environment").and_then(Node::as_map);
-                let said = read_env_file(file, environment, own, &variables, context)?;
-                variables.extend(said);
-            }
-            lay_under(service, "environment", variables, files.span);
+        let mut labels = Variables::new();
+        for file in files.as_list().unwrap_or_default() {
+            let path = file.as_str().unwrap_or_default().as_ref();
+            let lookup = |name: &str| environment.get(name).cloned();
+            let reference = Some(file.span);
+            labels.extend(context.parse_env_file(path, "label file", reference, &lookup)?);
         }
-        if let Some(files) = service.remove("label_file") {
-            let mut labels = Variables::new();
-            for file in files.as_list().unwrap_or_default() {
-                let path = file.as_str().unwrap_or_default();
-                let lookup = |name: &str| environment.get(name).cloned();
-                let reference = Some(file.span);
-                labels.extend(context.parse_env_file(
-                    path.as_ref(),
-                    "label file",
-                    reference,
-                    &lookup,
-                )?);
-            }
-            lay_under(service, "labels", labels, files.span);
-        }
+        lay_under(service, "labels", labels, files.span);
     }
     Ok(())
+}
+
+/// The same for env files.
+pub(super) fn read_env_files(
+    project: &mut Map,
+    environment: &Environment,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
+    for service in services(project) {
+        let Some(files) = service.remove("env_file") else {
+            continue;
+        };
+        let mut variables = Variables::new();
+        for file in files.as_list().unwrap_or_default() {
+            let own = service.get("environment").and_then(Node::as_map);
+            let said = read_env_file(file, environment, own, &variables, context)?;
+            variables.extend(said);
+        }
+        lay_under(service, "environment", variables, files.span);
+    }
+    Ok(())
+}
+
+fn services(project: &mut Map) -> impl Iterator<Item = &mut Map> {
+    let services = project.get_mut("services").and_then(Node::as_map_mut);
+    let entries = services.into_iter().flat_map(Map::iter_mut);
+    entries.filter_map(|(_, entry)| entry.node.as_map_mut())
 }
 
 fn read_env_file(

@@ -1,5 +1,8 @@
 //! `x-stackrun`, at the top level of a file and in services.
 
+#[cfg(test)]
+mod schema;
+
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -16,10 +19,20 @@ use crate::spec::{AddressRef, Expect, Extension, Probe, Ready, ServiceName, Subn
 /// The key that stackrun reads.
 pub(super) const KEY: &str = "x-stackrun";
 
-const MAX_WORKERS: i128 = 1000;
+const MAX_WORKERS: u32 = 1000;
 
 /// Room for one network of a worker; a pool must have at least that.
 const LONGEST_PREFIX: u8 = 28;
+
+/// The keys at the top level.
+const TOP: [&str; 4] = ["workers", "env", "subnets", "images"];
+/// The keys in a service.
+const SERVICE: [&str; 1] = ["ready"];
+const READY: [&str; 5] = ["http", "tcp", "exec", "log", "timeout"];
+/// Those of [`READY`] of which there can be one.
+const PROBES: [&str; 4] = ["http", "tcp", "exec", "log"];
+const HTTP: [&str; 3] = ["path", "port", "status"];
+const TCP: [&str; 1] = ["port"];
 
 /// What to know about the other services.
 pub(super) struct Services<'a> {
@@ -35,7 +48,7 @@ pub(super) fn top_level(
     warnings: &mut Vec<Problem>,
 ) -> Result<Extension, Problem> {
     let map = mapping(node, KEY)?;
-    known_keys(map, KEY, &["workers", "env", "subnets", "images"])?;
+    known_keys(map, KEY, &TOP)?;
     let workers = map.get("workers").map(workers).transpose()?;
     let subnets = map.get("subnets").map(subnets).transpose()?;
     let mut env = IndexMap::new();
@@ -77,13 +90,13 @@ fn images(node: &Node, directory: &Path) -> Result<IndexMap<String, PathBuf>, Pr
 
 /// Reads the extension of a service.
 pub(super) fn of_service(node: &Node) -> Result<Option<Ready>, Problem> {
-    let map = mapping(node, "x-stackrun")?;
-    known_keys(map, "x-stackrun", &["ready"])?;
+    let map = mapping(node, KEY)?;
+    known_keys(map, KEY, &SERVICE)?;
     map.get("ready").map(ready).transpose()
 }
 
 fn workers(node: &Node) -> Result<u32, Problem> {
-    let number = integer(node).filter(|number| (1..=MAX_WORKERS).contains(number));
+    let number = integer(node).filter(|number| (1..=MAX_WORKERS.into()).contains(number));
     number
         .and_then(|number| u32::try_from(number).ok())
         .ok_or_else(|| {
@@ -154,13 +167,8 @@ fn address(
 }
 
 fn ready(node: &Node) -> Result<Ready, Problem> {
-    const PROBES: [&str; 4] = ["http", "tcp", "exec", "log"];
     let map = mapping(node, "x-stackrun.ready")?;
-    known_keys(
-        map,
-        "x-stackrun.ready",
-        &["http", "tcp", "exec", "log", "timeout"],
-    )?;
+    known_keys(map, "x-stackrun.ready", &READY)?;
     let timeout = match map.get("timeout") {
         None => None,
         Some(node) => {
@@ -200,7 +208,7 @@ fn http(node: &Node) -> Result<Probe, Problem> {
     let mut options = None;
     if node.as_str().is_none() {
         let map = mapping(node, "http")?;
-        known_keys(map, "http", &["path", "port", "status"])?;
+        known_keys(map, "http", &HTTP)?;
         path = map.get("path").ok_or_else(|| {
             Problem::error(node.span, "`http` needs a `path`").help("write `path: /`")
         })?;
@@ -227,7 +235,7 @@ fn tcp(node: &Node) -> Result<Probe, Problem> {
     match &node.value {
         Value::Null => Ok(Probe::Tcp { port: None }),
         Value::Map(map) => {
-            known_keys(map, "tcp", &["port"])?;
+            known_keys(map, "tcp", &TCP)?;
             Ok(Probe::Tcp {
                 port: map.get("port").map(port).transpose()?,
             })

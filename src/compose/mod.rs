@@ -14,7 +14,7 @@
 //! | defaults, absolute paths, implicit networks and dependencies | `defaults`, `paths`, `normalise`, `environment` |
 //! | one spelling for each value | `values`, `quantity`, `shell` |
 //! | check that the project hangs together | `check` |
-//! | typed result and canonical text | `project`, `service`, `seccomp`, `extension`, `canonical` |
+//! | typed result and canonical text | `project`, `service`, `seccomp`, `extension`, `canonical`, `hash` |
 //!
 //! Every node knows where it was written, so that every error can show the line. The
 //! loader reads files through a [`Source`] and variables from [`LoadOptions`]; it knows
@@ -31,6 +31,7 @@ mod environment;
 mod error;
 mod extends;
 mod extension;
+mod hash;
 mod include;
 mod interpolate;
 mod load;
@@ -100,6 +101,8 @@ pub struct Loaded {
     pub project: Project,
     /// The project as Compose text.
     pub canonical: Canonical,
+    /// The hash that Docker Compose has for each service that the project has.
+    pub hashes: BTreeMap<String, String>,
     /// Every service of the files, enabled and asked for or not.
     pub known_services: Vec<ServiceName>,
     /// What is odd but no error.
@@ -115,20 +118,16 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, LoadError> {
 pub fn load_from(source: &dyn Source, options: &LoadOptions) -> Result<Loaded, LoadError> {
     let mut context = Context::new(source);
     match run(options, &mut context) {
-        Ok((project, canonical, known_services)) => Ok(Loaded {
-            project,
-            known_services,
-            canonical,
+        Ok(loaded) => Ok(Loaded {
             warnings: context.into_warnings(),
+            ..loaded
         }),
         Err(failure) => Err(context.into_error(failure)),
     }
 }
 
-fn run(
-    options: &LoadOptions,
-    context: &mut Context<'_>,
-) -> Result<(Project, Canonical, Vec<ServiceName>), Failure> {
+/// Everything but the warnings, which are still the context's.
+fn run(options: &LoadOptions, context: &mut Context<'_>) -> Result<Loaded, Failure> {
     let setting = discover::discover(options, context)?;
     let scope = Scope {
         directory: setting.directory.clone(),
@@ -156,7 +155,9 @@ fn run(
         return Err(Failure::Problems(problems));
     }
     profile::keep_only(&mut tree, &options.services);
-    environment::read_files(&mut tree, &setting.environment, context)?;
+    environment::read_label_files(&mut tree, &setting.environment, context)?;
+    let hashes = hash::of_services(&tree, &setting.environment);
+    environment::read_env_files(&mut tree, &setting.environment, context)?;
 
     let canonical = Canonical::new(tree, profiles);
     let disabled: Vec<_> = disabled.keys().map(String::as_str).collect();
@@ -166,7 +167,13 @@ fn run(
     for warning in warnings {
         context.warn(warning);
     }
-    Ok((project, canonical, known))
+    Ok(Loaded {
+        project,
+        canonical,
+        hashes,
+        known_services: known,
+        warnings: Vec::new(),
+    })
 }
 
 fn known_services(tree: &node::Map) -> Vec<ServiceName> {

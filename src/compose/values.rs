@@ -282,7 +282,7 @@ impl Form {
             Self::Mode => {
                 let bits = text.trim_start_matches("0o");
                 let bits = u32::from_str_radix(bits, 8).map_err(|_| "it is not an octal mode")?;
-                format!("{bits:04o}").into()
+                format!("0{bits:o}").into()
             }
             _ => return Ok(None),
         };
@@ -292,7 +292,7 @@ impl Form {
     fn number(self, number: i128) -> Option<Value> {
         match self {
             Self::Bytes | Self::Text => Some(number.to_string().into()),
-            Self::Mode => Some(format!("{number:04o}").into()),
+            Self::Mode => Some(format!("0{number:o}").into()),
             _ => None,
         }
     }

@@ -5,6 +5,9 @@ use super::{
     node::{Map, Node, Span},
 };
 
+/// Not enough bytes for a source, a colon and a target.
+const TOO_SHORT: usize = 2;
+
 /// An item of the short syntax, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Volume {
@@ -23,8 +26,7 @@ pub(super) fn parse(short: &str, span: Span) -> Result<Volume, Problem> {
     if short.is_empty() {
         return Err(wrong("it is empty"));
     }
-    // Too short for a source, a colon and a target.
-    if short.len() <= 2 {
+    if short.len() <= TOO_SHORT {
         short.clone_into(&mut volume.target);
         return Ok(volume);
     }
@@ -73,6 +75,9 @@ impl Volume {
     /// The long syntax for it.
     pub fn into_node(self, span: Span) -> Node {
         let bind = self.is_bind();
+        // Compose has options for a volume, if none of them, but not where it has not
+        // looked for any. That is part of a service's hash.
+        let has_options = !bind && (self.source.is_some() || self.target.len() > TOO_SHORT);
         let mut map = Map::default();
         map.set("type", if bind { "bind" } else { "volume" });
         if let Some(source) = self.source {
@@ -98,7 +103,7 @@ impl Volume {
             as_volume.set("nocopy", true);
         }
         for (key, options) in [("bind", as_bind), ("volume", as_volume)] {
-            if !options.is_empty() {
+            if !options.is_empty() || (key == "volume" && has_options) {
                 map.set(key, options);
             }
         }

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod discovery;
+mod hash;
 mod merging;
 mod project;
 mod robustness;
