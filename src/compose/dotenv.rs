@@ -81,6 +81,15 @@ pub(super) fn parse_raw(
     Ok(variables)
 }
 
+/// What a name ends with.
+#[derive(PartialEq, Eq)]
+enum NameEnd {
+    /// Its value follows.
+    Separator,
+    /// Its value comes from the environment.
+    Line,
+}
+
 struct Parser<'a> {
     text: &'a str,
     at: usize,
@@ -122,11 +131,14 @@ impl<'a> Parser<'a> {
         {
             self.at = self.text.len() - rest.trim_start_matches(is_blank).len();
         }
-        let (name, inherited) = self.name(start)?;
+        if self.rest().is_empty() {
+            return Err(self.error(start, "`export` is followed by no name".to_owned()));
+        }
+        let (name, end) = self.name(start)?;
         if name.contains(char::is_whitespace) {
             return Err(self.error(start, format!("the name `{name}` contains a space")));
         }
-        if inherited {
+        if end == NameEnd::Line {
             if let Some(value) = (self.lookup)(&name) {
                 self.variables.insert(name, value);
             }
@@ -138,22 +150,24 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Reads up to `=`, `:` or the end of the line; the latter means that the value
-    /// comes from the environment.
-    fn name(&mut self, start: usize) -> Result<(String, bool), EnvError> {
+    /// Reads up to `=`, `:` or the end of the line.
+    ///
+    /// Compose looks for one of the three. A last line without any of them is the value
+    /// of a variable whose name is empty.
+    fn name(&mut self, start: usize) -> Result<(String, NameEnd), EnvError> {
         let rest = self.rest();
         let legal = |c: char| c.is_alphanumeric() || "_.-[]".contains(c) || is_blank(c);
-        let end = rest.find(|c: char| !legal(c)).unwrap_or(rest.len());
-        let name = rest[..end].trim_end().to_owned();
-        let inherited = match rest[end..].chars().next() {
-            Some('=' | ':') => false,
-            None | Some('\n') => true,
+        let length = rest.find(|c: char| !legal(c)).unwrap_or(rest.len());
+        let end = match rest[length..].chars().next() {
+            None => return Ok((String::new(), NameEnd::Separator)),
+            Some('\n') => NameEnd::Line,
+            Some('=' | ':') => NameEnd::Separator,
             Some(other) => {
                 return Err(self.error(start, format!("`{other}` is not allowed in a name")));
             }
         };
-        self.at += (end + 1).min(rest.len());
-        Ok((name, inherited))
+        self.at += length + 1;
+        Ok((rest[..length].trim_end().to_owned(), end))
     }
 
     fn value(&mut self) -> Result<String, EnvError> {
@@ -180,7 +194,6 @@ impl<'a> Parser<'a> {
                 ('\\', false) => escaped = true,
                 (c, false) if c == quote => {
                     self.at += index + 1;
-                    let raw = raw.replace("\r\n", "\n");
                     return match quote {
                         '"' => self.expand(&unescape(&raw), start),
                         _ => Ok(raw),
@@ -311,6 +324,7 @@ mod tests {
         );
         check("#c\n\n  # d\n A.b-c[0]=x", &[("A.b-c[0]", "x")]);
         check("SET\nUN\n", &[("SET", "val")]);
+        check("A=1\nSET", &[("A", "1"), ("", "SET")]);
         check("\u{feff}é=1\n1A=2", &[("é", "1"), ("1A", "2")]);
         check("A==x", &[("A", "=x")]);
     }
@@ -334,6 +348,7 @@ mod tests {
         check(r"A='a\nb'", &[("A", r"a\nb")]);
         check(r"A=a\nb", &[("A", r"a\nb")]);
         check("A=\"a\nb\"", &[("A", "a\nb")]);
+        check("A='a\r\nb'", &[("A", "a\r\nb")]);
         check(r#"A="a\"b\$SET\\n\q\0101""#, &[("A", "a\"b$SET\\n\\qA")]);
         check(r"A='a\'b'", &[("A", "a'b")]);
         check(r#"A=a"b"c"#, &[("A", "a\"b\"c")]);
@@ -353,6 +368,7 @@ mod tests {
     fn mistakes_are_found_on_their_line() {
         let cases = [
             ("A=1\nA b=1", 4..9, "the name `A b` contains a space"),
+            ("export ", 0..7, "`export` is followed by no name"),
             ("A!=1", 0..4, "`!` is not allowed in a name"),
             ("A=\"x\nB=2", 2..4, "a quoted value is never closed"),
             (
