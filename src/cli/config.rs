@@ -8,7 +8,7 @@ use super::{
 };
 
 pub(super) fn config(context: &Context, args: &ConfigArgs) -> Outcome {
-    let loaded = context.load(&args.only)?;
+    let loaded = context.load_text(&args.only)?;
     let canonical = loaded.canonical;
     let lines = |items: Vec<String>| {
         items

@@ -25,7 +25,7 @@ pub(super) fn read_files(
             let mut variables = Variables::new();
             for file in files.as_list().unwrap_or_default() {
                 let own = service.get("environment").and_then(Node::as_map);
-                let said = read_env_file(file, environment, own, &variables, context)?;
+                let said = read_env_file(file, environment, own, context)?;
                 variables.extend(said);
             }
             lay_under(service, "environment", variables, files.span);
@@ -34,7 +34,8 @@ pub(super) fn read_files(
             let mut labels = Variables::new();
             for file in files.as_list().unwrap_or_default() {
                 let path = file.as_str().unwrap_or_default();
-                let lookup = |name: &str| environment.get(name).cloned();
+                // A label file sees no variables but its own.
+                let lookup = |_: &str| None;
                 let reference = Some(file.span);
                 labels.extend(context.parse_env_file(
                     path.as_ref(),
@@ -53,7 +54,6 @@ fn read_env_file(
     file: &Node,
     environment: &Environment,
     own: Option<&Map>,
-    earlier: &Variables,
     context: &mut Context<'_>,
 ) -> Result<Variables, Failure> {
     let place = file.get("path").map_or(file.span, |path| path.span);
@@ -64,13 +64,9 @@ fn read_env_file(
     }
     let lookup = |name: &str| {
         let own = || own?.get(name)?.as_str().map(str::to_owned);
-        environment
-            .get(name)
-            .cloned()
-            .or_else(own)
-            .or_else(|| earlier.get(name).cloned())
+        environment.get(name).cloned().or_else(own)
     };
-    match file.get("format") {
+    match file.get("format").filter(|it| it.as_str() != Some("")) {
         None => context.parse_env_file(path, "env file", Some(place), &lookup),
         Some(format) if format.as_str() == Some("raw") => {
             let (number, text) = context.read_text(path, path, "env file", Some(place))?;

@@ -366,6 +366,10 @@ fn a_seccomp_profile_must_be_there_and_be_json() {
     let source = memory(&[("compose.yaml", text)]);
     let error = load_from(&source, &options(&[])).unwrap_err().to_string();
     assert!(error.contains("cannot read seccomp profile"), "{error}");
+    // Printing the project needs no profile.
+    let mut text_only = options(&[]);
+    text_only.text_only = true;
+    assert!(load_from(&source, &text_only).is_ok());
     let source = source.with("/project/profile.json", "{");
     let error = load_from(&source, &options(&[])).unwrap_err().to_string();
     assert!(error.contains("is not JSON"), "{error}");
