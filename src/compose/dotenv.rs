@@ -20,17 +20,26 @@ pub(super) struct EnvError {
     pub range: Range<usize>,
 }
 
-/// Reads an env file. Templates see `lookup` first, then the lines above.
+/// Finds a variable's value.
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The variables that an env file can use.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// What is looked up before the file's own lines.
+    pub first: Lookup<'a>,
+    /// What is looked up after them: the files before this one.
+    pub last: Lookup<'a>,
+}
+
+/// Reads an env file.
 ///
 /// Returns as well which variables were used without being set.
-pub(super) fn parse(
-    text: &str,
-    lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Variables, Vec<String>), EnvError> {
+pub(super) fn parse(text: &str, known: Known<'_>) -> Result<(Variables, Vec<String>), EnvError> {
     let mut parser = Parser {
         text,
         at: 0,
-        lookup,
+        known,
         variables: Variables::new(),
         unset: Vec::new(),
     };
@@ -93,7 +102,7 @@ enum NameEnd {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
-    lookup: &'a dyn Fn(&str) -> Option<String>,
+    known: Known<'a>,
     variables: Variables,
     unset: Vec<String>,
 }
@@ -139,7 +148,7 @@ impl<'a> Parser<'a> {
             return Err(self.error(start, format!("the name `{name}` contains a space")));
         }
         if end == NameEnd::Line {
-            if let Some(value) = (self.lookup)(&name) {
+            if let Some(value) = (self.known.first)(&name) {
                 self.variables.insert(name, value);
             }
             return Ok(());
@@ -213,7 +222,11 @@ impl<'a> Parser<'a> {
 
     fn expand(&mut self, template: &str, start: usize) -> Result<String, EnvError> {
         let variables = &self.variables;
-        let lookup = |name: &str| (self.lookup)(name).or_else(|| variables.get(name).cloned());
+        let lookup = |name: &str| {
+            (self.known.first)(name)
+                .or_else(|| variables.get(name).cloned())
+                .or_else(|| (self.known.last)(name))
+        };
         let mut expander = Expander::new(&lookup);
         let result = expander.expand(template);
         let unset = expander.unset;
@@ -303,8 +316,19 @@ mod tests {
         }
     }
 
+    fn parse(text: &str) -> Result<(Variables, Vec<String>), EnvError> {
+        let last = |name: &str| matches!(name, "A" | "LAST").then(|| "last".to_owned());
+        super::parse(
+            text,
+            Known {
+                first: &lookup,
+                last: &last,
+            },
+        )
+    }
+
     fn read(text: &str) -> Vec<(String, String)> {
-        parse(text, &lookup).unwrap().0.into_iter().collect()
+        parse(text).unwrap().0.into_iter().collect()
     }
 
     #[track_caller]
@@ -360,7 +384,11 @@ mod tests {
             "OS=file\nA=$OS\nB=$A-${UN:-d}",
             &[("OS", "file"), ("A", "os"), ("B", "os-d")],
         );
-        let (_, unset) = parse("A=$UN", &lookup).unwrap();
+        check(
+            "B=$LAST$A\nA=1\nC=$A",
+            &[("B", "lastlast"), ("A", "1"), ("C", "1")],
+        );
+        let (_, unset) = parse("A=$UN").unwrap();
         assert_eq!(unset, ["UN"]);
     }
 
@@ -383,7 +411,7 @@ mod tests {
                 message: message.to_owned(),
                 range,
             };
-            assert_eq!(parse(text, &lookup), Err(expected), "{text:?}");
+            assert_eq!(parse(text), Err(expected), "{text:?}");
         }
     }
 
@@ -415,7 +443,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in "[A=:\"'\\\\$ {}#\né]{0,60}") {
-            let _ = parse(&text, &lookup);
+            let _ = parse(&text);
             let _ = parse_raw(&text, &lookup);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     diagnostic::Problem,
-    dotenv::{self, Variables},
+    dotenv::{self, Known, Variables},
     load::{Context, Environment, Failure, env_problem},
     node::{Map, Node, Span, Value},
 };
@@ -25,7 +25,7 @@ pub(super) fn read_files(
             let mut variables = Variables::new();
             for file in files.as_list().unwrap_or_default() {
                 let own = service.get("environment").and_then(Node::as_map);
-                let said = read_env_file(file, environment, own, context)?;
+                let said = read_env_file(file, environment, own, &variables, context)?;
                 variables.extend(said);
             }
             lay_under(service, "environment", variables, files.span);
@@ -34,15 +34,14 @@ pub(super) fn read_files(
             let mut labels = Variables::new();
             for file in files.as_list().unwrap_or_default() {
                 let path = file.as_str().unwrap_or_default();
-                // A label file sees no variables but its own.
-                let lookup = |_: &str| None;
-                let reference = Some(file.span);
-                labels.extend(context.parse_env_file(
-                    path.as_ref(),
-                    "label file",
-                    reference,
-                    &lookup,
-                )?);
+                // The labels of earlier files come first, and the environment not at all.
+                let known = Known {
+                    first: &|name| labels.get(name).cloned(),
+                    last: &|_| None,
+                };
+                let place = Some(file.span);
+                let said = context.parse_env_file(path.as_ref(), "label file", place, known)?;
+                labels.extend(said);
             }
             lay_under(service, "labels", labels, files.span);
         }
@@ -54,6 +53,7 @@ fn read_env_file(
     file: &Node,
     environment: &Environment,
     own: Option<&Map>,
+    earlier: &Variables,
     context: &mut Context<'_>,
 ) -> Result<Variables, Failure> {
     let place = file.get("path").map_or(file.span, |path| path.span);
@@ -67,7 +67,13 @@ fn read_env_file(
         environment.get(name).cloned().or_else(own)
     };
     match file.get("format").filter(|it| it.as_str() != Some("")) {
-        None => context.parse_env_file(path, "env file", Some(place), &lookup),
+        None => {
+            let known = Known {
+                first: &lookup,
+                last: &|name| earlier.get(name).cloned(),
+            };
+            context.parse_env_file(path, "env file", Some(place), known)
+        }
         Some(format) if format.as_str() == Some("raw") => {
             let (number, text) = context.read_text(path, path, "env file", Some(place))?;
             Ok(dotenv::parse_raw(&text, &lookup).map_err(|error| env_problem(error, number))?)
