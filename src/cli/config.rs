@@ -14,7 +14,7 @@ pub(super) fn config(context: &Context, args: &ConfigArgs) -> Outcome {
         print(&hashes(context, &args.hash)?);
         return Ok(exit_code::SUCCESS);
     }
-    let loaded = context.load(&args.only)?;
+    let loaded = context.load_text(&args.only)?;
     let canonical = loaded.canonical;
     let lines = |items: Vec<String>| {
         items

@@ -152,7 +152,14 @@ fn tidy(node: &mut Node, path: Path<'_>) {
     }
     map.retain(|key, entry| {
         let path = path.key(key);
-        key.starts_with("x-") || is_meaningful(path.keys()) || !is_empty(&entry.node)
+        let keys = path.keys();
+        let node = &mut entry.node;
+        if is_limit(keys) && is_zero(node) {
+            node.value = Value::Map(Map::default());
+            return true;
+        }
+        let said = !is_empty(node) && !(zero_says_nothing(keys) && is_zero(node));
+        key.starts_with("x-") || is_meaningful(keys) || is_limit(keys) || said
     });
 }
 
@@ -185,6 +192,40 @@ fn is_meaningful(path: &[&str]) -> bool {
                 | ["post_start" | "pre_stop", "[]", "environment", _]
                 | ["provider", "options", _]
         ),
+        _ => false,
+    }
+}
+
+/// Whether 0 is the same as leaving a number out.
+fn zero_says_nothing(path: &[&str]) -> bool {
+    let ["services", _, rest @ ..] = path else {
+        return false;
+    };
+    matches!(
+        rest,
+        ["cpu_count" | "cpu_percent" | "cpu_period" | "cpu_quota" | "cpu_rt_period"]
+            | ["cpu_rt_runtime" | "cpu_shares" | "cpus" | "mem_limit" | "mem_reservation"]
+            | ["mem_swappiness" | "memswap_limit" | "oom_score_adj" | "pids_limit"]
+            | ["shm_size"]
+            | ["build", "shm_size"]
+            | ["ulimits", _, "soft" | "hard"]
+            | ["build", "ulimits", _, "soft" | "hard"]
+    )
+}
+
+/// Whether this is a limit of `ulimits`, which stays even where it is empty.
+fn is_limit(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["services", _, "ulimits", _] | ["services", _, "build", "ulimits", _]
+    )
+}
+
+fn is_zero(node: &Node) -> bool {
+    match &node.value {
+        Value::Int(number) => *number == 0,
+        Value::Float(number) => *number == 0.0,
+        Value::String(text) => text == "0",
         _ => false,
     }
 }

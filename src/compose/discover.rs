@@ -194,11 +194,8 @@ fn profiles(options: &LoadOptions, environment: &Environment) -> Vec<String> {
     let list = environment
         .get("COMPOSE_PROFILES")
         .map_or("", String::as_str);
-    let names = list
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty());
-    names.map(str::to_owned).collect()
+    // Compose has the empty profile active where no other is.
+    list.split(',').map(|name| name.trim().to_owned()).collect()
 }
 
 /// `-p`, `COMPOSE_PROJECT_NAME`, the last `name` in a file, the directory. The first

@@ -20,17 +20,26 @@ pub(super) struct EnvError {
     pub range: Range<usize>,
 }
 
-/// Reads an env file. Templates see `lookup` first, then the lines above.
+/// Finds a variable's value.
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The variables that an env file can use.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// What is looked up before the file's own lines.
+    pub first: Lookup<'a>,
+    /// What is looked up after them: the files before this one.
+    pub last: Lookup<'a>,
+}
+
+/// Reads an env file.
 ///
 /// Returns as well which variables were used without being set.
-pub(super) fn parse(
-    text: &str,
-    lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Variables, Vec<String>), EnvError> {
+pub(super) fn parse(text: &str, known: Known<'_>) -> Result<(Variables, Vec<String>), EnvError> {
     let mut parser = Parser {
         text,
         at: 0,
-        lookup,
+        known,
         variables: Variables::new(),
         unset: Vec::new(),
     };
@@ -81,10 +90,19 @@ pub(super) fn parse_raw(
     Ok(variables)
 }
 
+/// What a name ends with.
+#[derive(PartialEq, Eq)]
+enum NameEnd {
+    /// Its value follows.
+    Separator,
+    /// Its value comes from the environment.
+    Line,
+}
+
 struct Parser<'a> {
     text: &'a str,
     at: usize,
-    lookup: &'a dyn Fn(&str) -> Option<String>,
+    known: Known<'a>,
     variables: Variables,
     unset: Vec<String>,
 }
@@ -122,12 +140,15 @@ impl<'a> Parser<'a> {
         {
             self.at = self.text.len() - rest.trim_start_matches(is_blank).len();
         }
-        let (name, inherited) = self.name(start)?;
+        if self.rest().is_empty() {
+            return Err(self.error(start, "`export` is followed by no name".to_owned()));
+        }
+        let (name, end) = self.name(start)?;
         if name.contains(char::is_whitespace) {
             return Err(self.error(start, format!("the name `{name}` contains a space")));
         }
-        if inherited {
-            if let Some(value) = (self.lookup)(&name) {
+        if end == NameEnd::Line {
+            if let Some(value) = (self.known.first)(&name) {
                 self.variables.insert(name, value);
             }
             return Ok(());
@@ -138,22 +159,24 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Reads up to `=`, `:` or the end of the line; the latter means that the value
-    /// comes from the environment.
-    fn name(&mut self, start: usize) -> Result<(String, bool), EnvError> {
+    /// Reads up to `=`, `:` or the end of the line.
+    ///
+    /// Compose looks for one of the three. A last line without any of them is the value
+    /// of a variable whose name is empty.
+    fn name(&mut self, start: usize) -> Result<(String, NameEnd), EnvError> {
         let rest = self.rest();
         let legal = |c: char| c.is_alphanumeric() || "_.-[]".contains(c) || is_blank(c);
-        let end = rest.find(|c: char| !legal(c)).unwrap_or(rest.len());
-        let name = rest[..end].trim_end().to_owned();
-        let inherited = match rest[end..].chars().next() {
-            Some('=' | ':') => false,
-            None | Some('\n') => true,
+        let length = rest.find(|c: char| !legal(c)).unwrap_or(rest.len());
+        let end = match rest[length..].chars().next() {
+            None => return Ok((String::new(), NameEnd::Separator)),
+            Some('\n') => NameEnd::Line,
+            Some('=' | ':') => NameEnd::Separator,
             Some(other) => {
                 return Err(self.error(start, format!("`{other}` is not allowed in a name")));
             }
         };
-        self.at += (end + 1).min(rest.len());
-        Ok((name, inherited))
+        self.at += length + 1;
+        Ok((rest[..length].trim_end().to_owned(), end))
     }
 
     fn value(&mut self) -> Result<String, EnvError> {
@@ -180,7 +203,6 @@ impl<'a> Parser<'a> {
                 ('\\', false) => escaped = true,
                 (c, false) if c == quote => {
                     self.at += index + 1;
-                    let raw = raw.replace("\r\n", "\n");
                     return match quote {
                         '"' => self.expand(&unescape(&raw), start),
                         _ => Ok(raw),
@@ -200,7 +222,11 @@ impl<'a> Parser<'a> {
 
     fn expand(&mut self, template: &str, start: usize) -> Result<String, EnvError> {
         let variables = &self.variables;
-        let lookup = |name: &str| (self.lookup)(name).or_else(|| variables.get(name).cloned());
+        let lookup = |name: &str| {
+            (self.known.first)(name)
+                .or_else(|| variables.get(name).cloned())
+                .or_else(|| (self.known.last)(name))
+        };
         let mut expander = Expander::new(&lookup);
         let result = expander.expand(template);
         let unset = expander.unset;
@@ -290,8 +316,19 @@ mod tests {
         }
     }
 
+    fn parse(text: &str) -> Result<(Variables, Vec<String>), EnvError> {
+        let last = |name: &str| matches!(name, "A" | "LAST").then(|| "last".to_owned());
+        super::parse(
+            text,
+            Known {
+                first: &lookup,
+                last: &last,
+            },
+        )
+    }
+
     fn read(text: &str) -> Vec<(String, String)> {
-        parse(text, &lookup).unwrap().0.into_iter().collect()
+        parse(text).unwrap().0.into_iter().collect()
     }
 
     #[track_caller]
@@ -311,6 +348,7 @@ mod tests {
         );
         check("#c\n\n  # d\n A.b-c[0]=x", &[("A.b-c[0]", "x")]);
         check("SET\nUN\n", &[("SET", "val")]);
+        check("A=1\nSET", &[("A", "1"), ("", "SET")]);
         check("\u{feff}é=1\n1A=2", &[("é", "1"), ("1A", "2")]);
         check("A==x", &[("A", "=x")]);
     }
@@ -334,6 +372,7 @@ mod tests {
         check(r"A='a\nb'", &[("A", r"a\nb")]);
         check(r"A=a\nb", &[("A", r"a\nb")]);
         check("A=\"a\nb\"", &[("A", "a\nb")]);
+        check("A='a\r\nb'", &[("A", "a\r\nb")]);
         check(r#"A="a\"b\$SET\\n\q\0101""#, &[("A", "a\"b$SET\\n\\qA")]);
         check(r"A='a\'b'", &[("A", "a'b")]);
         check(r#"A=a"b"c"#, &[("A", "a\"b\"c")]);
@@ -345,7 +384,11 @@ mod tests {
             "OS=file\nA=$OS\nB=$A-${UN:-d}",
             &[("OS", "file"), ("A", "os"), ("B", "os-d")],
         );
-        let (_, unset) = parse("A=$UN", &lookup).unwrap();
+        check(
+            "B=$LAST$A\nA=1\nC=$A",
+            &[("B", "lastlast"), ("A", "1"), ("C", "1")],
+        );
+        let (_, unset) = parse("A=$UN").unwrap();
         assert_eq!(unset, ["UN"]);
     }
 
@@ -353,6 +396,7 @@ mod tests {
     fn mistakes_are_found_on_their_line() {
         let cases = [
             ("A=1\nA b=1", 4..9, "the name `A b` contains a space"),
+            ("export ", 0..7, "`export` is followed by no name"),
             ("A!=1", 0..4, "`!` is not allowed in a name"),
             ("A=\"x\nB=2", 2..4, "a quoted value is never closed"),
             (
@@ -367,7 +411,7 @@ mod tests {
                 message: message.to_owned(),
                 range,
             };
-            assert_eq!(parse(text, &lookup), Err(expected), "{text:?}");
+            assert_eq!(parse(text), Err(expected), "{text:?}");
         }
     }
 
@@ -399,7 +443,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in "[A=:\"'\\\\$ {}#\né]{0,60}") {
-            let _ = parse(&text, &lookup);
+            let _ = parse(&text);
             let _ = parse_raw(&text, &lookup);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     diagnostic::Problem,
-    dotenv::{self, Variables},
+    dotenv::{self, Known, Variables},
     load::{Context, Environment, Failure, env_problem},
     node::{Map, Node, Span, Value},
 };
@@ -11,7 +11,6 @@ use super::{
 /// service says itself wins; of several files, the last one.
 pub(super) fn read_label_files(
     project: &mut Map,
-    environment: &Environment,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
     for service in services(project) {
@@ -21,9 +20,13 @@ pub(super) fn read_label_files(
         let mut labels = Variables::new();
         for file in files.as_list().unwrap_or_default() {
             let path = file.as_str().unwrap_or_default().as_ref();
-            let lookup = |name: &str| environment.get(name).cloned();
-            let reference = Some(file.span);
-            labels.extend(context.parse_env_file(path, "label file", reference, &lookup)?);
+            // The labels of earlier files come first, and the environment not at all.
+            let known = Known {
+                first: &|name| labels.get(name).cloned(),
+                last: &|_| None,
+            };
+            let said = context.parse_env_file(path, "label file", Some(file.span), known)?;
+            labels.extend(said);
         }
         lay_under(service, "labels", labels, files.span);
     }
@@ -72,14 +75,16 @@ fn read_env_file(
     }
     let lookup = |name: &str| {
         let own = || own?.get(name)?.as_str().map(str::to_owned);
-        environment
-            .get(name)
-            .cloned()
-            .or_else(own)
-            .or_else(|| earlier.get(name).cloned())
+        environment.get(name).cloned().or_else(own)
     };
-    match file.get("format") {
-        None => context.parse_env_file(path, "env file", Some(place), &lookup),
+    match file.get("format").filter(|it| it.as_str() != Some("")) {
+        None => {
+            let known = Known {
+                first: &lookup,
+                last: &|name| earlier.get(name).cloned(),
+            };
+            context.parse_env_file(path, "env file", Some(place), known)
+        }
         Some(format) if format.as_str() == Some("raw") => {
             let (number, text) = context.read_text(path, path, "env file", Some(place))?;
             Ok(dotenv::parse_raw(&text, &lookup).map_err(|error| env_problem(error, number))?)

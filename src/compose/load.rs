@@ -12,7 +12,7 @@ use std::{
 use super::{
     defaults,
     diagnostic::{Diagnostic, Problem, Severity},
-    dotenv,
+    dotenv::{self, Known},
     error::LoadError,
     extends, include, interpolate, long, merge,
     node::{Map, Node, Path, Span, Value},
@@ -213,13 +213,11 @@ impl<'a> Context<'a> {
     ) -> Result<(), Failure> {
         let mut variables = Environment::new();
         for (path, reference) in files {
-            let lookup = |name: &str| {
-                environment
-                    .get(name)
-                    .or_else(|| variables.get(name))
-                    .cloned()
+            let known = Known {
+                first: &|name| environment.get(name).cloned(),
+                last: &|name| variables.get(name).cloned(),
             };
-            let said = self.parse_env_file(&path, "env file", reference, &lookup)?;
+            let said = self.parse_env_file(&path, "env file", reference, known)?;
             variables.extend(said);
         }
         for (name, value) in variables {
@@ -234,11 +232,11 @@ impl<'a> Context<'a> {
         path: &FilePath,
         what: &'static str,
         reference: Option<Span>,
-        lookup: &dyn Fn(&str) -> Option<String>,
+        known: Known<'_>,
     ) -> Result<dotenv::Variables, Failure> {
         let (file, text) = self.read_text(path, path, what, reference)?;
         let (variables, unset) =
-            dotenv::parse(&text, lookup).map_err(|error| env_problem(error, file))?;
+            dotenv::parse(&text, known).map_err(|error| env_problem(error, file))?;
         for name in unset {
             let whole = Span {
                 file,

@@ -88,6 +88,9 @@ pub struct LoadOptions {
     /// The services that are asked for, with all that they depend on. A service that
     /// is named has its profiles activated. Empty: every enabled service.
     pub services: Vec<String>,
+    /// Only the text of the project is wanted: files that a container needs but the
+    /// text does not show, such as seccomp profiles, may be missing.
+    pub text_only: bool,
     /// The environment. The loader reads no other.
     pub environment: BTreeMap<String, String>,
     /// The working directory, absolute.
@@ -155,7 +158,7 @@ fn run(options: &LoadOptions, context: &mut Context<'_>) -> Result<Loaded, Failu
         return Err(Failure::Problems(problems));
     }
     profile::keep_only(&mut tree, &options.services);
-    environment::read_label_files(&mut tree, &setting.environment, context)?;
+    environment::read_label_files(&mut tree, context)?;
     let hashes = hash::of_services(&tree, &setting.environment);
     environment::read_env_files(&mut tree, &setting.environment, context)?;
 
@@ -163,7 +166,9 @@ fn run(options: &LoadOptions, context: &mut Context<'_>) -> Result<Loaded, Failu
     let disabled: Vec<_> = disabled.keys().map(String::as_str).collect();
     let mut warnings = Vec::new();
     let mut project = project::project(canonical.tree(), &setting, &disabled, &mut warnings)?;
-    seccomp::read_profiles(&mut project, canonical.tree(), &setting, context)?;
+    if !options.text_only {
+        seccomp::read_profiles(&mut project, canonical.tree(), &setting, context)?;
+    }
     for warning in warnings {
         context.warn(warning);
     }

@@ -93,9 +93,8 @@ impl Resolver<'_> {
             return;
         }
         let absolute = match (path.strip_prefix('~'), self.home) {
-            (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-                clean(Path::new(&format!("{home}{rest}")))
-            }
+            // Compose knows no homes of others: `~x` is in this one as well.
+            (Some(rest), Some(home)) => clean(Path::new(&format!("{home}/{rest}"))),
             _ => join(self.directory, path),
         };
         *path = absolute.to_string_lossy().into_owned();

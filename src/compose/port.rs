@@ -14,10 +14,12 @@ pub(super) fn identity(item: &Node) -> Option<String> {
         return item.to_text();
     }
     let target = item.get("target")?.to_text()?;
-    let published = item
-        .get("published")
-        .and_then(Node::to_text)
-        .unwrap_or_default();
+    // Compose takes `published: 80` and `published: "80"` for different ports.
+    let published = item.get("published").and_then(|it| match it.as_str() {
+        Some(text) => Some(text.to_owned()),
+        None => it.to_text().map(|text| format!("int={text}")),
+    });
+    let published = published.unwrap_or_default();
     let address = item.get_str("host_ip").unwrap_or("0.0.0.0");
     let protocol = item.get_str("protocol").unwrap_or("tcp");
     Some(format!("{address}:{published}:{target}/{protocol}"))
@@ -70,6 +72,7 @@ impl<'a> Ports<'a> {
             })
             .transpose()?;
         let target = Range::parse(target)
+            .filter(|range| range.first > 0)
             .ok_or_else(|| wrong(format!("invalid container port `{target}`")))?;
         let published = published
             .map(|text| {
@@ -214,6 +217,7 @@ mod tests {
             ("65536", "invalid container port `65536` in port `65536`"),
             ("91-90", "invalid container port `91-90` in port `91-90`"),
             ("", "invalid container port `` in port ``"),
+            ("80:0", "invalid container port `0` in port `80:0`"),
         ];
         for (short, message) in cases {
             assert_eq!(ports(short).unwrap_err(), message);

@@ -189,7 +189,7 @@ const SERVICE: Type = object(&[
         Either(&[STRING, List(&Either(&[STRING, ENV_FILE]))]),
     ),
     ("environment", VARIABLES),
-    ("expose", Set(&Scalar(&[Kind::String, Number]))),
+    ("expose", Set(&Scalar(&[Kind::String, Int]))),
     (
         "extends",
         Either(&[
@@ -254,7 +254,10 @@ const SERVICE: Type = object(&[
     ("stdin_open", BOOLEAN),
     ("stop_grace_period", STRING),
     ("stop_signal", STRING),
-    ("storage_opt", Map(Keys::Any, &Scalar(&[Kind::String, Int]))),
+    (
+        "storage_opt",
+        Map(Keys::Any, &Scalar(&[Kind::String, Int, Null])),
+    ),
     ("sysctls", VARIABLES),
     ("tmpfs", STRING_OR_LIST),
     ("tty", BOOLEAN),
@@ -449,7 +452,10 @@ const MOUNT: Type = requires(
         ("target", STRING),
         (
             "tmpfs",
-            object(&[("mode", NUMBER), ("size", Within(0, i64::MAX as i128))]),
+            object(&[
+                ("mode", Scalar(&[Number])),
+                ("size", Within(0, i64::MAX as i128)),
+            ]),
         ),
         (
             "type",

@@ -617,9 +617,10 @@ pub(super) fn ulimits(node: &Node) -> IndexMap<String, Ulimit> {
             soft: both,
             hard: both,
         }),
+        // A limit of 0 is left out of the canonical form.
         _ => Some(Ulimit {
-            soft: integer(it, "soft")?,
-            hard: integer(it, "hard")?,
+            soft: integer(it, "soft").unwrap_or(0),
+            hard: integer(it, "hard").unwrap_or(0),
         }),
     };
     entries(node, "ulimits")

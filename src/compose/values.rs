@@ -247,6 +247,7 @@ impl Form {
             Value::Float(number) if matches!(self, Self::Int | Self::Natural) => {
                 return Ok(Some(Value::Int(*number as i128)));
             }
+            Value::Float(number) if self == Self::Float => return Ok(Some(single(*number))),
             // Not a size for Compose, which then has none.
             Value::Float(_) if self == Self::Bytes => return Ok(Some(Value::Null)),
             Value::Int(..0) if self == Self::Natural => return Err("it is negative".to_owned()),
@@ -267,7 +268,10 @@ impl Form {
                 .parse::<i64>()
                 .map_err(|_| "it is not an integer")?
                 .into_value(),
-            Self::Float => scalar::float(text).ok_or("it is not a number")?,
+            Self::Float => match scalar::float(text) {
+                Some(Value::Float(number)) => single(number),
+                _ => return Err("it is not a number".to_owned()),
+            },
             Self::Natural => Value::Int(
                 text.parse::<u64>()
                     .map_err(|_| "it is not a number")?
@@ -308,6 +312,16 @@ impl IntoValue for i64 {
     }
 }
 
+/// Compose keeps fractions with the precision of 32 bits.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the loss is what is wanted"
+)]
+fn single(number: f64) -> Value {
+    let short = (number as f32).to_string();
+    Value::Float(short.parse().unwrap_or(number))
+}
+
 fn parse_bool(text: &str) -> Option<bool> {
     match text.to_lowercase().as_str() {
         "true" | "y" | "yes" | "on" => Some(true),
@@ -316,18 +330,26 @@ fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// `name=address`, from `name:address` as well, without brackets around the address.
+/// `name=address`, from `name:address` as well, an item for each of several addresses
+/// and without brackets around them.
 fn hosts(node: Node) -> Result<Value, String> {
     let mut hosts = Vec::new();
     for item in into_list(node) {
         let Some(text) = item.as_str() else { continue };
-        let separator = text.find('=').or_else(|| text.find(':'));
-        let Some(at) = separator.filter(|at| at + 1 < text.len()) else {
+        let Some((name, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {
             return Err(format!("`{text}` has no address"));
         };
-        let (name, address) = (&text[..at], &text[at + 1..]);
-        let address = address.trim_start_matches('[').trim_end_matches(']');
-        hosts.push(Node::new(format!("{name}={address}"), item.span));
+        if name.is_empty() || name.contains([':', '=']) {
+            return Err(format!("`{name}` is no name of a host"));
+        }
+        for address in addresses.split(',') {
+            let inner = address
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+                .filter(|inner| !inner.is_empty());
+            let address = inner.unwrap_or(address);
+            hosts.push(Node::new(format!("{name}={address}"), item.span));
+        }
     }
     Ok(Value::List(hosts))
 }

@@ -366,6 +366,10 @@ fn a_seccomp_profile_must_be_there_and_be_json() {
     let source = memory(&[("compose.yaml", text)]);
     let error = load_from(&source, &options(&[])).unwrap_err().to_string();
     assert!(error.contains("cannot read seccomp profile"), "{error}");
+    // Printing the project needs no profile.
+    let mut text_only = options(&[]);
+    text_only.text_only = true;
+    assert!(load_from(&source, &text_only).is_ok());
     let source = source.with("/project/profile.json", "{");
     let error = load_from(&source, &options(&[])).unwrap_err().to_string();
     assert!(error.contains("is not JSON"), "{error}");
@@ -513,4 +517,33 @@ networks:
         "{}",
         warning.message
     );
+}
+
+#[test]
+fn what_compose_leaves_out_of_its_text_is_left_out() {
+    let text = "services: { a: { image: a, shm_size: 0, oom_score_adj: 0, cpus: 0.333333333,
+        ulimits: { core: 0, nofile: { soft: 0, hard: 5 } },
+        extra_hosts: ['b=[::1]', 'c:1.1.1.1,2.2.2.2', 'd='], build: { context: ~other } } }";
+    let mut options = options(&[]);
+    let home = ("HOME".to_owned(), "/home".to_owned());
+    options.environment.extend([home]);
+    let loaded = load_from(&memory(&[("compose.yaml", text)]), &options).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&loaded.canonical.to_json()).unwrap();
+    let service = &json["services"]["a"];
+    assert!(
+        service
+            .get("shm_size")
+            .or(service.get("oom_score_adj"))
+            .is_none()
+    );
+    assert_eq!(service["cpus"].as_f64(), Some(0.333_333_34));
+    assert_eq!(
+        service["ulimits"],
+        serde_json::json!({ "core": {}, "nofile": { "hard": 5 } })
+    );
+    let hosts = ["b=::1", "c=1.1.1.1", "c=2.2.2.2", "d="];
+    assert_eq!(service["extra_hosts"], serde_json::json!(hosts));
+    assert_eq!(service["build"]["context"], "/home/other");
+    let limits = &loaded.project.services["a"].ulimits;
+    assert_eq!((limits["core"].hard, limits["nofile"].soft), (0, 0));
 }
