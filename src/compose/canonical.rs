@@ -34,8 +34,9 @@ impl Canonical {
 
     /// The project as pretty-printed JSON, without a line break at the end.
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(&Escaped(&self.root))
-            .expect("keys are strings and writing to memory does not fail")
+        let text = serde_json::to_string_pretty(&Escaped(&self.root))
+            .expect("keys are strings and writing to memory does not fail");
+        escape_unprintable(text)
     }
 
     /// The project as YAML, with a line break at the end.
@@ -378,7 +379,7 @@ fn as_integer(number: f64) -> Option<i64> {
 
 /// Text of several lines as a literal block where YAML can, anything else as a scalar.
 fn block_or_scalar(text: &str, indent: usize) -> String {
-    let printable = |c: char| c == '\n' || !c.is_control();
+    let printable = |c: char| c == '\n' || !is_unprintable(c);
     let plain_lines = text.lines().all(|line| line.trim_end() == line);
     let block = text.trim_end_matches('\n').contains('\n')
         && !text.starts_with([' ', '\n'])
@@ -418,7 +419,33 @@ fn scalar_text(text: &str) -> String {
     if plain {
         return text.to_owned();
     }
-    serde_json::to_string(text).expect("a string can always be written")
+    escape_unprintable(serde_json::to_string(text).expect("a string can always be written"))
+}
+
+/// JSON text without the characters that YAML refuses or takes for line breaks. JSON has
+/// them in strings only.
+fn escape_unprintable(json: String) -> String {
+    let unprintable = |c: char| c != '\n' && is_unprintable(c);
+    if !json.contains(unprintable) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if unprintable(c) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
 }
 
 /// Whether tools that read YAML 1.1 take a text for something else: `yes` for a

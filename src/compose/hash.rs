@@ -74,9 +74,9 @@ enum Shape {
     /// The same, written as an empty one when it is not there.
     Always(Fields),
     /// A list: left out when it is empty.
-    List(&'static Shape),
+    List(&'static Self),
     /// A mapping from names of the file's choice: left out when it is empty.
-    Named(&'static Shape),
+    Named(&'static Self),
 }
 
 type Fields = &'static [(&'static str, Shape)];

@@ -11,6 +11,7 @@ mod hash;
 mod merging;
 mod project;
 mod robustness;
+mod round_trip;
 
 use std::{fs, path::Path};
 
