@@ -87,7 +87,7 @@ impl Context {
 
     /// Loads the project, narrowed to `services` and what they depend on.
     pub(super) fn load(&self, services: &[String]) -> Result<Loaded, Failure> {
-        self.load_with(LoadOptions {
+        self.load_with(&LoadOptions {
             services: services.to_vec(),
             ..self.load.clone()
         })
@@ -95,15 +95,15 @@ impl Context {
 
     /// Loads the project to print it, without the files that only its containers need.
     pub(super) fn load_text(&self, services: &[String]) -> Result<Loaded, Failure> {
-        self.load_with(LoadOptions {
+        self.load_with(&LoadOptions {
             services: services.to_vec(),
             text_only: true,
             ..self.load.clone()
         })
     }
 
-    fn load_with(&self, options: LoadOptions) -> Result<Loaded, Failure> {
-        let loaded = load(&options).map_err(|error| Failure::load(error, self.color_stderr()))?;
+    fn load_with(&self, options: &LoadOptions) -> Result<Loaded, Failure> {
+        let loaded = load(options).map_err(|error| Failure::load(error, self.color_stderr()))?;
         for warning in &loaded.warnings {
             self.say(&warning.render(self.diagnostic_color()));
         }

@@ -159,8 +159,8 @@ fn tidy(node: &mut Node, path: Path<'_>) {
             node.value = Value::Map(Map::default());
             return true;
         }
-        let said = !is_empty(node) && !(zero_says_nothing(keys) && is_zero(node));
-        key.starts_with("x-") || is_meaningful(keys) || is_limit(keys) || said
+        let unsaid = is_empty(node) || zero_says_nothing(keys) && is_zero(node);
+        key.starts_with("x-") || is_meaningful(keys) || is_limit(keys) || !unsaid
     });
 }
 
@@ -198,6 +198,7 @@ fn is_meaningful(path: &[&str]) -> bool {
 }
 
 /// Whether 0 is the same as leaving a number out.
+#[expect(clippy::unnested_or_patterns, reason = "a line for each place")]
 fn zero_says_nothing(path: &[&str]) -> bool {
     let ["services", _, rest @ ..] = path else {
         return false;
