@@ -368,15 +368,15 @@ fn the_schema_and_the_reader_agree() {
     };
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     for (texts, is_good) in [(GOOD, true), (BAD, false)] {
-        texts
-            .iter()
-            .for_each(|text| check(true, &parse(text), is_good));
+        for text in texts {
+            check(true, &parse(text), is_good);
+        }
     }
     for (texts, is_good) in [(GOOD_READY, true), (BAD_READY, false)] {
         let extension = |text| json!({ "ready": parse(text) });
-        texts
-            .iter()
-            .for_each(|text| check(false, &extension(text), is_good));
+        for text in texts {
+            check(false, &extension(text), is_good);
+        }
     }
     check(false, &json!({}), true);
     check(false, &Value::Null, false);
