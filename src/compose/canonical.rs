@@ -152,7 +152,11 @@ fn tidy(node: &mut Node, path: Path<'_>) {
     }
     map.retain(|key, entry| {
         let path = path.key(key);
-        key.starts_with("x-") || is_meaningful(path.keys()) || !is_empty(&entry.node)
+        if key.starts_with("x-") {
+            // The one place where Compose takes an extension and drops it.
+            return !matches!(path.keys(), ["networks", _, "ipam", "config", "[]", _]);
+        }
+        is_meaningful(path.keys()) || !is_empty(&entry.node)
     });
 }
 

@@ -179,6 +179,15 @@ impl Problem {
         }
     }
 
+    /// The same, but no reason to give up.
+    #[must_use]
+    pub fn into_warning(self) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..self
+        }
+    }
+
     /// Says something about the main place, beside the caret.
     #[must_use]
     pub fn label(mut self, text: impl Into<String>) -> Self {

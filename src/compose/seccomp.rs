@@ -13,7 +13,9 @@ use super::{
 use crate::spec::Project;
 
 /// Puts the profiles that services name into their options. The printed project keeps
-/// the paths, as in Compose.
+/// the paths, as in Compose, which reads the profiles when it creates containers: one
+/// that cannot be read does not make the file invalid, and is left to the engine to
+/// refuse.
 pub(super) fn read_profiles(
     project: &mut Project,
     tree: &Map,
@@ -26,7 +28,15 @@ pub(super) fn read_profiles(
             let Some((option, file)) = item.as_str().and_then(|it| Some((it, profile(it)?))) else {
                 continue;
             };
-            let text = read(file, item, setting, context)?;
+            let text = match read(file, item, setting, context) {
+                Ok(text) => text,
+                Err(Failure::Problems(problems)) => {
+                    let warnings = problems.into_iter().map(Problem::into_warning);
+                    warnings.for_each(|warning| context.warn(warning));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let service = project.services.get_mut(name);
             let options = service.into_iter().flat_map(|it| &mut it.security_opt);
             for it in options.filter(|it| *it == option) {
