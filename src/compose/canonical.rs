@@ -160,7 +160,11 @@ fn tidy(node: &mut Node, path: Path<'_>) {
             return true;
         }
         let unsaid = is_empty(node) || zero_says_nothing(keys) && is_zero(node);
-        key.starts_with("x-") || is_meaningful(keys) || is_limit(keys) || !unsaid
+        if key.starts_with("x-") {
+            // The one place where Compose takes an extension and drops it.
+            return !matches!(keys, ["networks", _, "ipam", "config", "[]", _]);
+        }
+        is_meaningful(keys) || is_limit(keys) || !unsaid
     });
 }
 

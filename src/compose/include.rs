@@ -100,24 +100,16 @@ impl<'a> Request<'a> {
         check_cycle(trail, &files[0].path, self.paths[0].span)?;
         let directory = match self.directory {
             Some(directory) => join(&scope.directory, directory),
-            None => files[0]
-                .path
-                .parent()
-                .unwrap_or(&scope.directory)
-                .to_owned(),
+            None => parent(&files[0].path),
         };
         let mut environment = scope.environment.clone();
         let env_files = self.env_files(&directory, scope, context);
         context.read_env_files(env_files, &mut environment)?;
-        load_files(
-            &files,
-            trail,
-            &Scope {
-                directory,
-                environment,
-            },
-            context,
-        )
+        let scope = Scope {
+            directory: base_of_paths(directory, self.directory, context),
+            environment,
+        };
+        load_files(&files, trail, &scope, context)
     }
 
     /// The given env files, or the `.env` of the included project.
@@ -141,6 +133,20 @@ impl<'a> Request<'a> {
             })
             .collect()
     }
+}
+
+/// Where the relative paths of included files start. For Compose a relative
+/// `project_directory` that is not there names a file, whose directory is meant.
+fn base_of_paths(directory: PathBuf, given: Option<&str>, context: &Context<'_>) -> PathBuf {
+    let relative = given.is_some_and(|given| FilePath::new(given).is_relative());
+    if relative && !context.source.is_dir(&directory) {
+        return parent(&directory);
+    }
+    directory
+}
+
+fn parent(path: &FilePath) -> PathBuf {
+    path.parent().unwrap_or(path).to_owned()
 }
 
 fn malformed(node: &Node, what: &str, expected: &str) -> Problem {

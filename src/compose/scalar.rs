@@ -88,8 +88,21 @@ fn is_timestamp(text: &str) -> bool {
         && month.len() <= 2
         && in_range(month, 1, 12)
         && day.len() <= 2
-        && in_range(day, 1, 31)
+        && in_range(day, 1, days_in(year, month))
         && time.is_none_or(is_time_of_day)
+}
+
+/// How many days a month has. Both are known to be numbers.
+fn days_in(year: &str, month: &str) -> u32 {
+    let number = |text: &str| text.parse().unwrap_or(0);
+    let year: u32 = number(year);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match number(month) {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 fn is_time_of_day(text: &str) -> bool {
@@ -177,10 +190,21 @@ mod tests {
 
     #[test]
     fn dates_are_dates() {
-        for text in ["2024-01-01", "2024-1-1", "2001-12-14t21:59:43.10-05:00"] {
+        for text in [
+            "2024-01-01",
+            "2024-1-1",
+            "2024-02-29",
+            "2001-12-14t21:59:43.10-05:00",
+        ] {
             assert_eq!(resolve(text), Value::Timestamp(text.to_owned()), "{text}");
         }
-        for text in ["2024-13-01", "2024-01-01-x", "24-01-01"] {
+        for text in [
+            "2024-13-01",
+            "2023-02-29",
+            "2024-04-31",
+            "2024-01-01-x",
+            "24-01-01",
+        ] {
             assert_eq!(resolve(text), Value::String(text.to_owned()), "{text}");
         }
     }

@@ -45,6 +45,8 @@ enum Form {
     Hosts,
     /// Permission bits, as an octal string.
     Mode,
+    /// An integer that must not be written as a string.
+    Unquoted,
     /// A number of devices; -1 is all.
     Count,
 }
@@ -183,7 +185,7 @@ impl Form {
             ["read_only"] | ["bind", "create_host_path"] | ["volume", "nocopy"] => Some(Self::Bool),
             ["volume", "labels"] => Some(Self::Labels),
             ["tmpfs", "size"] => Some(Self::Bytes),
-            ["tmpfs", "mode"] => Some(Self::Int),
+            ["tmpfs", "mode"] => Some(Self::Unquoted),
             _ => None,
         }
     }
@@ -244,7 +246,7 @@ impl Form {
         let text = match value {
             Value::String(text) => text.as_str(),
             #[expect(clippy::cast_possible_truncation, reason = "Compose truncates as well")]
-            Value::Float(number) if matches!(self, Self::Int | Self::Natural) => {
+            Value::Float(number) if matches!(self, Self::Int | Self::Natural | Self::Unquoted) => {
                 return Ok(Some(Value::Int(*number as i128)));
             }
             Value::Float(number) if self == Self::Float => return Ok(Some(single(*number))),
@@ -277,6 +279,7 @@ impl Form {
                     .map_err(|_| "it is not a number")?
                     .into(),
             ),
+            Self::Unquoted => return Err("it must be a number without quotes".to_owned()),
             Self::Bool => parse_bool(text).ok_or("it is not a boolean")?.into(),
             Self::Count if text == "all" => Value::Int(-1),
             Self::Count => text
@@ -284,8 +287,7 @@ impl Form {
                 .map_err(|_| "it is not a number")?
                 .into_value(),
             Self::Mode => {
-                let bits = text.trim_start_matches("0o");
-                let bits = u32::from_str_radix(bits, 8).map_err(|_| "it is not an octal mode")?;
+                let bits = u32::from_str_radix(text, 8).map_err(|_| "it is not an octal mode")?;
                 format!("0{bits:o}").into()
             }
             _ => return Ok(None),

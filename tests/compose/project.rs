@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stackrun::{
-    compose::{LoadOptions, load_from},
+    compose::{LoadOptions, Memory, load_from},
     spec::{
         BuildContext, Expect, HealthTest, MountKind, NetworkMode, Probe, RestartPolicy, Secret,
         SecretSource,
@@ -546,4 +546,58 @@ fn what_compose_leaves_out_of_its_text_is_left_out() {
     assert_eq!(service["build"]["context"], "/home/other");
     let limits = &loaded.project.services["a"].ulimits;
     assert_eq!((limits["core"].hard, limits["nofile"].soft), (0, 0));
+}
+
+#[test]
+fn a_mode_in_quotes_is_octal_and_none_for_a_tmpfs() {
+    let secret = |mode: &str| {
+        let text = format!(
+            "services: {{ a: {{ image: a, secrets: [{{ source: s, mode: {mode} }}] }} }}
+secrets: {{ s: {{ file: s }} }}"
+        );
+        load_text(&text).map(|loaded| loaded.project.services.len())
+    };
+    assert!(secret("'0440'").is_ok() && secret("0o440").is_ok());
+    assert!(secret("'0o440'").is_err());
+    let tmpfs = |mode: &str| {
+        let mount = format!("{{ type: tmpfs, target: /t, tmpfs: {{ mode: {mode} }} }}");
+        load_text(&format!(
+            "services: {{ a: {{ image: a, volumes: [{mount}] }} }}"
+        ))
+    };
+    assert!(tmpfs("0755").is_ok());
+    let error = tmpfs("'0755'").unwrap_err().to_string();
+    assert!(error.contains("must be a number"), "{error}");
+}
+
+#[test]
+fn a_directory_of_an_include_that_is_not_there_stands_for_the_one_above() {
+    let text = "
+include: [{ path: part.yaml, project_directory: given }]
+services: { a: { image: a } }
+";
+    let part = "services: { b: { build: ./b } }";
+    let files = [("compose.yaml", text), ("part.yaml", part)];
+    let context = |source: &Memory| {
+        let loaded = load_from(source, &options(&[])).unwrap();
+        loaded.canonical.to_yaml()
+    };
+    let missing = memory(&files);
+    let there = memory(&files).with("/project/given/file", "");
+    assert!(context(&missing).contains("context: /project/b\n"));
+    assert!(context(&there).contains("context: /project/given/b\n"));
+}
+
+#[test]
+fn an_extension_of_an_address_pool_is_not_printed() {
+    let text = "
+services: { a: { image: a, networks: [n] } }
+networks:
+  n:
+    x-kept: 1
+    ipam: { x-kept-too: 1, config: [{ subnet: 10.0.0.0/24, x-dropped: 1 }] }
+";
+    let printed = load_text(text).unwrap().canonical.to_yaml();
+    assert!(printed.contains("x-kept: 1") && printed.contains("x-kept-too: 1"));
+    assert!(!printed.contains("x-dropped"), "{printed}");
 }
