@@ -12,6 +12,7 @@ use super::{
     diagnostic::Problem,
     node::{Map, Node, Span, Tag, Value},
     scalar,
+    tabs::Tabs,
 };
 
 /// How deep values may be nested, aliases included. Compose's own keys end at ten.
@@ -36,6 +37,7 @@ pub(super) fn parse(file: u32, text: &str) -> Result<Vec<Node>, Problem> {
         file,
         text,
         events,
+        tabs: Tabs::new(text),
         anchors: HashMap::new(),
         cost: Cost::default(),
     };
@@ -46,6 +48,7 @@ struct Builder<'a> {
     file: u32,
     text: &'a str,
     events: Parser<'a, StrInput<'a>>,
+    tabs: Tabs<'a>,
     anchors: HashMap<usize, Anchor>,
     cost: Cost,
 }
@@ -86,6 +89,7 @@ impl<'a> Builder<'a> {
         match self.events.next_event() {
             Some(Ok((event, span))) => {
                 let range = span.byte_range().unwrap_or_default();
+                self.check_tabs(&event, &range)?;
                 Ok((event, self.span(range)))
             }
             Some(Err(error)) => Err(self.syntax_error(&error)),
@@ -94,6 +98,19 @@ impl<'a> Builder<'a> {
                 self.span(self.text.len()..self.text.len()),
             )),
         }
+    }
+
+    fn check_tabs(&mut self, event: &Event<'_>, range: &Range<usize>) -> Result<(), Problem> {
+        let checked = match event {
+            Event::Scalar(_, style, ..) => self.tabs.scalar(range, *style),
+            Event::SequenceStart(..) | Event::MappingStart(..) => self.tabs.open(range),
+            Event::SequenceEnd | Event::MappingEnd => self.tabs.close(range),
+            _ => self.tabs.step(range, false),
+        };
+        checked.map_err(|at| {
+            let message = "invalid YAML: a tab is in the place of indentation";
+            Problem::error(self.span(at..at + 1), message).help("use spaces, or none at all")
+        })
     }
 
     fn span(&self, range: Range<usize>) -> Span {
