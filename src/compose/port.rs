@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{
     diagnostic::Problem,
-    node::{Map, Node, Span},
+    node::{Map, Node, Span, Value},
 };
 
 /// What two ports have in common that cannot both be published.
@@ -13,11 +13,13 @@ pub(super) fn identity(item: &Node) -> Option<String> {
     if item.as_map().is_none() {
         return item.to_text();
     }
-    let target = item.get("target")?.to_text()?;
-    let published = item
-        .get("published")
-        .and_then(Node::to_text)
-        .unwrap_or_default();
+    // For Compose `90` and `"90"` differ here, although they come to the same later.
+    let text = |node: &Node| match &node.value {
+        Value::String(text) => format!("'{text}'"),
+        _ => node.to_text().unwrap_or_default(),
+    };
+    let target = item.get("target").map(text)?;
+    let published = item.get("published").map(text).unwrap_or_default();
     let address = item.get_str("host_ip").unwrap_or("0.0.0.0");
     let protocol = item.get_str("protocol").unwrap_or("tcp");
     Some(format!("{address}:{published}:{target}/{protocol}"))
@@ -70,6 +72,7 @@ impl<'a> Ports<'a> {
             })
             .transpose()?;
         let target = Range::parse(target)
+            .filter(|range| range.first > 0)
             .ok_or_else(|| wrong(format!("invalid container port `{target}`")))?;
         let published = published
             .map(|text| {
@@ -214,6 +217,7 @@ mod tests {
             ("65536", "invalid container port `65536` in port `65536`"),
             ("91-90", "invalid container port `91-90` in port `91-90`"),
             ("", "invalid container port `` in port ``"),
+            ("80:0", "invalid container port `0` in port `80:0`"),
         ];
         for (short, message) in cases {
             assert_eq!(ports(short).unwrap_err(), message);

@@ -323,11 +323,12 @@ fn hosts(node: Node) -> Result<Value, String> {
     let mut hosts = Vec::new();
     for item in into_list(node) {
         let Some(text) = item.as_str() else { continue };
-        let separator = text.find('=').or_else(|| text.find(':'));
-        let Some(at) = separator.filter(|at| at + 1 < text.len()) else {
-            return Err(format!("`{text}` has no address"));
-        };
-        let (name, address) = (&text[..at], &text[at + 1..]);
+        // The address may be empty, as where a variable is not set.
+        let parts = text.split_once('=').or_else(|| text.split_once(':'));
+        let (name, address) = parts.ok_or_else(|| format!("`{text}` has no address"))?;
+        if name.is_empty() {
+            return Err(format!("`{text}` has no name"));
+        }
         let address = address.trim_start_matches('[').trim_end_matches(']');
         hosts.push(Node::new(format!("{name}={address}"), item.span));
     }
