@@ -95,7 +95,7 @@ impl<'a> Tabs<'a> {
             if !comment && let Some(tab) = tab_behind_dash(text) {
                 return Err(at + tab);
             }
-            commented |= comment;
+            commented |= comment && key_allowed;
             in_scalar &= line.trim().is_empty();
             key_allowed = true;
             at += line.len();
@@ -106,7 +106,9 @@ impl<'a> Tabs<'a> {
     /// The indentation of a block scalar is found from its first line with text; no tab
     /// may stand before that text. The range starts behind the indentation.
     fn block_scalar(&self, range: &Range<usize>) -> Result<(), usize> {
-        let header = self.text[self.end..range.start].lines().next();
+        // An empty scalar may lie before the end of what was seen.
+        let header = self.text.get(self.end..range.start).unwrap_or_default();
+        let header = header.lines().next();
         let header = header.and_then(|line| line.rsplit(['|', '>']).next());
         let explicit = header.is_some_and(|it| it.contains(|c: char| c.is_ascii_digit()));
         let text = &self.text[range.clone()];
@@ -142,6 +144,7 @@ mod tests {
             "a: b\n\t\nc: d\n",
             "a: 'b'\n  \t\nc: d\n",
             "a:\n  b: c\n  \t# d\n",
+            "a: b # c\n\t# d\n",
             "a:\n  -\tb\n",
             "a:\n  - \tb\n",
             "a: |\n  \tb\n",
@@ -165,6 +168,7 @@ mod tests {
             "a: &b\tc\nd: !!str\te\n",
             "a: b-\t# c\n",
             "# a\tb\na: b\n",
+            "|",
             "a: b\n# c\n\t# d\n",
         ] {
             assert!(parse(0, text).is_ok(), "{text:?}");
