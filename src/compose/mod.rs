@@ -5,7 +5,7 @@
 //! | phase | module |
 //! | --- | --- |
 //! | find the files, the project's directory, name and variables | `discover`, `dotenv` |
-//! | YAML to located nodes | `parse`, `scalar`, `node` |
+//! | YAML to located nodes | `parse`, `tabs`, `scalar`, `node` |
 //! | fill in variables | `interpolate`, `template` |
 //! | add what is extended and included | `extends`, `include` |
 //! | lay later files over earlier ones | `merge`, `unique` |
@@ -51,6 +51,7 @@ mod seccomp;
 mod service;
 mod shell;
 mod source;
+mod tabs;
 mod template;
 mod unique;
 mod validate;

@@ -116,7 +116,11 @@ fn add_implicit_dependencies(service: &mut Map) {
             .filter_map(|item| Some((item.as_str()?, item.span)))
     };
     for (link, span) in texts("links") {
-        let name = link.split(':').next().unwrap_or(link);
+        // With more colons than one there is no alias, but a strange name.
+        let name = match link.split_once(':') {
+            Some((name, alias)) if !alias.contains(':') => name,
+            _ => link,
+        };
         implied.push((Node::new(name, span), true));
     }
     for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {

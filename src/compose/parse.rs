@@ -6,12 +6,13 @@
 
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 
-use granit_parser::{Event, Parser, ScalarStyle, StrInput};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, StrInput};
 
 use super::{
     diagnostic::Problem,
     node::{Map, Node, Span, Tag, Value},
     scalar,
+    tabs::Tabs,
 };
 
 /// How deep values may be nested, aliases included. Compose's own keys end at ten.
@@ -24,8 +25,34 @@ const MAX_NODES: usize = 400_000;
 /// How many bytes of text the copies made for aliases may hold.
 const MAX_COPIED_BYTES: usize = 16 << 20;
 
+/// How many comments of a file may follow a value without a space between. Each of them
+/// is found by reading the file once more.
+const MAX_TOUCHING_COMMENTS: usize = 100;
+
 /// Parses every document of a file; none where it holds nothing but comments.
 pub(super) fn parse(file: u32, text: &str) -> Result<Vec<Node>, Problem> {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MAX_TOUCHING_COMMENTS {
+        match parse_strictly(file, &text) {
+            Err((_, Some(comment))) => text = without_comment(&text, comment).into(),
+            Err((problem, None)) => return Err(problem),
+            Ok(documents) => return Ok(documents),
+        }
+    }
+    parse_strictly(file, &text).map_err(|(problem, _)| problem)
+}
+
+/// The text with spaces in the place of a comment, so that all else stays where it is.
+fn without_comment(text: &str, start: usize) -> String {
+    let end = text[start..].find(['\n', '\r']);
+    let end = end.map_or(text.len(), |length| start + length);
+    let spaces = " ".repeat(end - start);
+    [&text[..start], &spaces, &text[end..]].concat()
+}
+
+/// Parses as the parser would. A comment right behind a value, which Compose reads, is a
+/// mistake for the parser: where it is comes with the problem.
+fn parse_strictly(file: u32, text: &str) -> Result<Vec<Node>, (Problem, Option<usize>)> {
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
     // go-yaml has no limit of 1024 characters before the `:` of a key in flow style
@@ -36,18 +63,24 @@ pub(super) fn parse(file: u32, text: &str) -> Result<Vec<Node>, Problem> {
         file,
         text,
         events,
+        tabs: Tabs::new(text),
         anchors: HashMap::new(),
         cost: Cost::default(),
+        touching_comment: None,
     };
-    builder.stream()
+    let documents = builder.stream();
+    documents.map_err(|problem| (problem, builder.touching_comment))
 }
 
 struct Builder<'a> {
     file: u32,
     text: &'a str,
     events: Parser<'a, StrInput<'a>>,
+    tabs: Tabs<'a>,
     anchors: HashMap<usize, Anchor>,
     cost: Cost,
+    /// Where the comment starts that the parser stopped at.
+    touching_comment: Option<usize>,
 }
 
 struct Anchor {
@@ -86,6 +119,7 @@ impl<'a> Builder<'a> {
         match self.events.next_event() {
             Some(Ok((event, span))) => {
                 let range = span.byte_range().unwrap_or_default();
+                self.check_tabs(&event, &range)?;
                 Ok((event, self.span(range)))
             }
             Some(Err(error)) => Err(self.syntax_error(&error)),
@@ -94,6 +128,19 @@ impl<'a> Builder<'a> {
                 self.span(self.text.len()..self.text.len()),
             )),
         }
+    }
+
+    fn check_tabs(&mut self, event: &Event<'_>, range: &Range<usize>) -> Result<(), Problem> {
+        let checked = match event {
+            Event::Scalar(_, style, ..) => self.tabs.scalar(range, *style),
+            Event::SequenceStart(..) | Event::MappingStart(..) => self.tabs.open(range),
+            Event::SequenceEnd | Event::MappingEnd => self.tabs.close(range),
+            _ => self.tabs.step(range, false),
+        };
+        checked.map_err(|at| {
+            let message = "invalid YAML: a tab is in the place of indentation";
+            Problem::error(self.span(at..at + 1), message).help("use spaces, or none at all")
+        })
     }
 
     fn span(&self, range: Range<usize>) -> Span {
@@ -105,8 +152,13 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn syntax_error(&self, error: &granit_parser::ScanError) -> Problem {
+    fn syntax_error(&mut self, error: &granit_parser::ScanError) -> Problem {
         let at = error.marker().byte_offset().unwrap_or(self.text.len());
+        if matches!(error.kind(), ErrorKind::CommentNotSeparated)
+            && self.text[at..].starts_with('#')
+        {
+            self.touching_comment = Some(at);
+        }
         Problem::error(self.span(at..at), format!("invalid YAML: {}", error.kind()))
     }
 
@@ -398,6 +450,17 @@ mod tests {
         assert_eq!(document.get("a").unwrap().tag, Tag::Reset);
         assert_eq!(document.get("b").unwrap().tag, Tag::Override);
         assert_eq!(document.get("d").unwrap().as_list().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_comment_may_touch_the_value_before_it() {
+        let text = "a: 'b'# c é\nd: [e,# f\n  \"g\"#h\n]#i\nj: k#l\nm: |# n\n  #o\n";
+        let document = parse_one(text);
+        let text = |key: &str| document.get_str(key).unwrap_or_default().to_owned();
+        assert_eq!(["a", "j", "m"].map(text), ["b", "k#l", "#o\n"]);
+        assert_eq!(document.get("d").unwrap().as_list().unwrap().len(), 2);
+        assert!(parse(0, &"- 'a'#b\n".repeat(MAX_TOUCHING_COMMENTS)).is_ok());
+        assert!(parse(0, &"- 'a'#b\n".repeat(MAX_TOUCHING_COMMENTS + 1)).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{
     diagnostic::Problem,
-    node::{Map, Node, Span},
+    node::{Map, Node, Span, Value},
 };
 
 /// What two ports have in common that cannot both be published.

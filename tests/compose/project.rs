@@ -601,3 +601,27 @@ networks:
     assert!(printed.contains("x-kept: 1") && printed.contains("x-kept-too: 1"));
     assert!(!printed.contains("x-dropped"), "{printed}");
 }
+
+#[test]
+fn a_host_may_have_no_address_but_needs_a_name() {
+    let load = |host: &str| {
+        load_text(&format!(
+            "services: {{ a: {{ image: a, extra_hosts: ['{host}'] }} }}"
+        ))
+    };
+    let loaded = load("db:${UNSET}").unwrap();
+    assert_eq!(loaded.project.services["a"].extra_hosts, ["db="]);
+    assert!(load(":10.0.0.1").is_err() && load("db").is_err());
+}
+
+#[test]
+fn a_link_with_two_colons_is_a_name() {
+    let load = |link: &str| {
+        load_text(&format!(
+            "services: {{ a: {{ image: a, links: ['{link}'] }}, b: {{ image: b }} }}"
+        ))
+    };
+    assert!(load("b:c").is_ok());
+    let error = load("b:c:d").unwrap_err().to_string();
+    assert!(error.contains("undefined service `b:c:d`"), "{error}");
+}
