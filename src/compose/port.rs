@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{
     diagnostic::Problem,
-    node::{Map, Node, Span, Value},
+    node::{Map, Node, Span},
 };
 
 /// What two ports have in common that cannot both be published.
