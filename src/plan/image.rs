@@ -53,25 +53,26 @@ impl Images {
 }
 
 /// The names under which a project's images may be found.
-pub fn image_names(project: &Project, session: &SessionName) -> BTreeSet<String> {
+pub fn image_names(project: &Project) -> BTreeSet<String> {
     let built = project.services.values().filter(|s| s.build.is_some());
     built
-        .map(|service| built_name(project, session, service))
+        .map(|service| built_name(project, service))
         .chain(project.services.values().map(|s| s.image.clone()))
         .collect()
 }
 
 /// The name that an image gets when it is built here. Another checkout of the project
-/// builds under another name, so that neither runs what the other has built.
-fn built_name(project: &Project, session: &SessionName, service: &Service) -> String {
-    let project_name = project.name.as_str();
-    let place = session
-        .as_str()
-        .strip_prefix(project_name)
-        .unwrap_or_default();
+/// builds under another name, so that neither runs what the other has built. All sessions
+/// of one checkout, those of `run` as well, share what is built.
+fn built_name(project: &Project, service: &Service) -> String {
+    let home = SessionName::of(&project.name, &project.directory);
     if is_default_name(&project.name, service) {
-        return format!("{session}-{}", service.name);
+        return format!("{home}-{}", service.name);
     }
+    let place = home
+        .as_str()
+        .strip_prefix(project.name.as_str())
+        .unwrap_or_default();
     let (name, _digest) = service
         .image
         .split_once('@')
@@ -199,11 +200,7 @@ impl<'a> Wanted<'a> {
         let name = services[0].image.as_str();
         let build = services.iter().find_map(|service| {
             let build = service.build.as_ref()?;
-            Some((
-                *service,
-                build,
-                built_name(project, request.session, service),
-            ))
+            Some((*service, build, built_name(project, service)))
         });
         Self {
             request,

@@ -20,7 +20,7 @@ pub(super) async fn observe(
     project: &Project,
     session: &SessionName,
 ) -> Result<World, EngineError> {
-    let images = stream::iter(plan::image_names(project, session))
+    let images = stream::iter(plan::image_names(project))
         .map(|name| async move { Ok((name.clone(), engine.image(&name).await?)) })
         .buffer_unordered(QUESTIONS)
         .try_filter_map(|(name, image)| async move { Ok(image.map(|image| (name, image))) })

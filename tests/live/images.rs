@@ -104,7 +104,7 @@ fn a_pull_ends_with_a_signal_and_with_the_time_limit() {
     assert_eq!(output.code, 5, "{output:#?}");
     let waiting = format!("still waiting for `image {}`", registry.image);
     assert!(output.stderr.contains(&waiting), "{output:#?}");
-    let asked = registry.count("/blobs/");
+    let asked = registry.count("/manifests/");
     let mut child = stack.spawn(&["up", "-d"]);
     eventually(|| registry.count("/manifests/") > asked);
     signal(&child, "INT");
@@ -134,6 +134,22 @@ fn an_image_is_built_once_and_again_when_that_is_asked_for() {
     stack.ok(&["up", "-d", "-n", "2", "--build"]);
     assert_ne!(stack.inspect(0, "a")["Id"], container);
     assert!(stack.log(0, "a.log").contains("[stdout] second"));
+}
+
+#[test]
+fn a_run_takes_what_was_built_before_and_leaves_no_image_of_its_own() {
+    let stack = built(COPY, "here");
+    let _image = Image::of(&stack);
+    let run = ["run", "--", "true"];
+    let images = || docker(&["image", "ls", "--quiet", &format!("{}-*", stack.project)]);
+    let first = stack.ok(&run);
+    assert_eq!(first.stderr.matches("build image").count(), 1, "{first:#?}");
+    assert_eq!(images().lines().count(), 1);
+    for arguments in [&run[..], &["up", "-d"]] {
+        let output = stack.ok(arguments);
+        assert!(!output.stderr.contains("build image"), "{output:#?}");
+    }
+    assert_eq!(images().lines().count(), 1);
 }
 
 #[test]

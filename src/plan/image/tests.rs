@@ -13,6 +13,7 @@ const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 /// making.
 fn planned(services: &str, there: &[(&str, i64)], options: ImageOptions) -> String {
     let project = project(&format!("name: p\nservices:\n{services}"));
+    // One of `run`, whose name says nothing about the place.
     let session: SessionName = "p-0123ab".parse().unwrap();
     let day = |day: i64| NOW.checked_sub((24 * day).hours()).ok();
     let images = there.iter().map(|(name, age)| {
@@ -68,27 +69,27 @@ fn a_missing_image_is_pulled_once_for_all() {
 fn what_is_built_here_has_a_name_of_its_own() {
     let services = "  a: { build: . }\n  b: { image: 'host:5000/b', build: . }\n  c: { image: 'c:1', build: . }\n";
     assert_snapshot!(planned(services, &[], BY_THE_FILE), @"
-    #0 build image c:1-0123ab, not found
-    #1 build image host:5000/b:latest-0123ab, not found
-    #2 build image p-0123ab-a, not found
-    a: p-0123ab-a
-    b: host:5000/b:latest-0123ab
-    c: c:1-0123ab
+    #0 build image c:1-ea0135, not found
+    #1 build image host:5000/b:latest-ea0135, not found
+    #2 build image p-ea0135-a, not found
+    a: p-ea0135-a
+    b: host:5000/b:latest-ea0135
+    c: c:1-ea0135
     ");
 }
 
 #[test]
 fn the_younger_of_two_images_is_taken() {
     let services = "  a: { image: 'a:1', build: . }\n";
-    let own = "a:1-0123ab";
+    let own = "a:1-ea0135";
     assert_snapshot!(planned(services, &[("a:1", 1), (own, 2)], BY_THE_FILE), @"a: a:1");
-    assert_snapshot!(planned(services, &[("a:1", 2), (own, 1)], BY_THE_FILE), @"a: a:1-0123ab");
+    assert_snapshot!(planned(services, &[("a:1", 2), (own, 1)], BY_THE_FILE), @"a: a:1-ea0135");
 }
 
 #[test]
 fn the_command_line_has_the_last_word() {
     let services = "  a: { build: . }\n  b: { image: b, pull_policy: never }\n";
-    let there = [("p-0123ab-a", 1), ("b", 1)];
+    let there = [("p-ea0135-a", 1), ("b", 1)];
     let build = ImageOptions {
         build: Some(true),
         pull: Some(PullPolicy::Always),
@@ -96,8 +97,8 @@ fn the_command_line_has_the_last_word() {
     };
     assert_snapshot!(planned(services, &there, build), @"
     #0 pull image b, pulled every time
-    #1 build image p-0123ab-a, a build is asked for
-    a: p-0123ab-a
+    #1 build image p-ea0135-a, a build is asked for
+    a: p-ea0135-a
     b: b
     ");
     let nothing = ImageOptions {
@@ -138,12 +139,12 @@ fn an_archive_is_opened_for_one_image_at_a_time() {
 fn an_image_comes_after_those_that_it_is_built_from() {
     let services = "  a: { build: { context: ., additional_contexts: { base: 'service:b' } } }\n  b: { build: ./b }\n";
     assert_snapshot!(planned(services, &[], BY_THE_FILE), @"
-    #0 build image p-0123ab-b, not found
-    [0] -> #1 build image p-0123ab-a, not found
-    a: p-0123ab-a
-    b: p-0123ab-b
+    #0 build image p-ea0135-b, not found
+    [0] -> #1 build image p-ea0135-a, not found
+    a: p-ea0135-a
+    b: p-ea0135-b
     ");
     let circle = "  a: { build: { context: ., additional_contexts: { base: 'service:b' } } }\n  \
                   b: { build: { context: ., additional_contexts: { base: 'service:a' } } }\n";
-    assert_snapshot!(planned(circle, &[], BY_THE_FILE), @"error: the images `p-0123ab-a` and `p-0123ab-b` are built from each other");
+    assert_snapshot!(planned(circle, &[], BY_THE_FILE), @"error: the images `p-ea0135-a` and `p-ea0135-b` are built from each other");
 }
