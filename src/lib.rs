@@ -46,11 +46,8 @@
 //! let session = Session::open(engine, name, &project.directory, sink, shutdown).await?;
 //! let options = UpOptions {
 //!     workers: 2,
-//!     wait_timeout: None,
-//!     keep_going: false,
-//!     keep_failed: false,
-//!     remove_orphans: false,
 //!     known_services: loaded.known_services,
+//!     ..UpOptions::default()
 //! };
 //! let stack = session.up(project, &options).await?;
 //! for worker in &stack.workers {

@@ -105,14 +105,10 @@ pub(super) fn up_options(loaded: &Loaded, workers: Option<u32>, images: &ImageAr
     let workers = workers.or(loaded.project.stackrun.workers);
     UpOptions {
         workers: workers.unwrap_or(1),
-        wait_timeout: None,
-        own_address: false,
         pull: images.pull.map(PullPolicy::from),
         build: images.build(),
-        keep_going: false,
-        keep_failed: false,
-        remove_orphans: false,
         known_services: loaded.known_services.clone(),
+        ..UpOptions::default()
     }
 }
 

@@ -90,6 +90,23 @@ pub struct UpOptions {
     pub known_services: Vec<ServiceName>,
 }
 
+/// One worker, and nothing out of the ordinary.
+impl Default for UpOptions {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            wait_timeout: None,
+            own_address: false,
+            pull: None,
+            build: None,
+            keep_going: false,
+            keep_failed: false,
+            remove_orphans: false,
+            known_services: Vec::new(),
+        }
+    }
+}
+
 /// Where a session keeps its files: `.stackrun/<session>` in the project's directory.
 pub fn state_directory(project: &Path, session: &SessionName) -> PathBuf {
     project.join(STATE_DIRECTORY).join(session.as_str())
