@@ -45,13 +45,13 @@ pub(super) fn config(context: &Context, args: &ConfigArgs) -> Outcome {
 /// A line for each service, sorted; one that is asked for twice has two.
 fn hashes(context: &Context, wanted: &[String]) -> Result<String, Failure> {
     if wanted == ["*"] {
-        let hashes = context.load(&[])?.hashes;
+        let hashes = context.load_text(&[])?.hashes;
         return Ok(hashes
             .iter()
             .map(|(name, hash)| format!("{name} {hash}\n"))
             .collect());
     }
-    let hashes = context.load(wanted)?.hashes;
+    let hashes = context.load_text(wanted)?.hashes;
     let mut names: Vec<_> = wanted.iter().collect();
     names.sort();
     let line = |name| Some(format!("{name} {}\n", hashes.get(name)?));

@@ -1,9 +1,8 @@
 //! `stackrun pull` and `stackrun build`
 
 use crate::{
-    compose::Loaded,
     session::UpOptions,
-    spec::{Project, PullPolicy, Service, SessionName},
+    spec::{Project, PullPolicy, Service},
 };
 
 use super::{
@@ -14,12 +13,12 @@ use super::{
     exit_code,
     failure::Failure,
     signals::Signals,
-    start::{known_service, up_options},
+    start::up_options,
 };
 
 pub(super) async fn pull(context: &Context, args: PullArgs) -> Outcome {
     let mut loaded = context.load(&args.services)?;
-    keep_named(&mut loaded, &args.services, args.include_deps)?;
+    keep_named(&mut loaded.project, &args.services, args.include_deps);
     // What can be built here is not fetched.
     loaded.project.services.retain(|_, s| s.build.is_none());
     let options = UpOptions {
@@ -37,7 +36,7 @@ pub(super) async fn pull(context: &Context, args: PullArgs) -> Outcome {
 
 pub(super) async fn build(context: &Context, args: BuildArgs) -> Outcome {
     let mut loaded = context.load(&args.services)?;
-    keep_named(&mut loaded, &args.services, args.with_dependencies)?;
+    keep_named(&mut loaded.project, &args.services, args.with_dependencies);
     loaded.project.services.retain(|_, s| s.build.is_some());
     for service in loaded.project.services.values_mut() {
         adjust(service, &args);
@@ -56,22 +55,11 @@ pub(super) async fn build(context: &Context, args: BuildArgs) -> Outcome {
 }
 
 /// As in Compose, what the services depend on is left alone unless it is asked for.
-fn keep_named(
-    loaded: &mut Loaded,
-    names: &[String],
-    with_dependencies: bool,
-) -> Result<(), Failure> {
-    for name in names {
-        known_service(&loaded.project, name)?;
-    }
+fn keep_named(project: &mut Project, names: &[String], with_dependencies: bool) {
     if !names.is_empty() && !with_dependencies {
         let is_named = |service: &Service| names.iter().any(|name| name == service.name.as_str());
-        loaded
-            .project
-            .services
-            .retain(|_, service| is_named(service));
+        project.services.retain(|_, service| is_named(service));
     }
-    Ok(())
 }
 
 fn adjust(service: &mut Service, args: &BuildArgs) {
@@ -91,7 +79,7 @@ async fn obtain(context: &Context, project: &Project, options: &UpOptions, none:
         return Ok(exit_code::SUCCESS);
     }
     let engine = context.connect().await?;
-    let session: (SessionName, _) = (session_of(project), project.directory.as_path());
+    let session = (session_of(project), project.directory.as_path());
     let attended = Attended::open(context, engine, Signals::listen(), session, None).await?;
     let result = attended.session.images(project, options).await;
     let outcome = match result {
