@@ -1,6 +1,6 @@
 //! Images that are pulled, built and loaded.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use crate::{
     registry::{Manners, Registry},
@@ -15,8 +15,9 @@ fn running(image: &str) -> Stack {
     ))
 }
 
-/// A service that is built from a Dockerfile and a file next to it.
-fn built(dockerfile: &str, words: &str) -> Stack {
+/// A service that is built from a Dockerfile and a file next to it. Its images are named
+/// first, so that they go last.
+fn built(dockerfile: &str, words: &str) -> (BuiltHere, Stack) {
     let stack = Stack::file(
         "
 services:
@@ -30,23 +31,32 @@ services:
     let text = dockerfile.replace("$IMAGE", FIXTURE);
     fs::write(stack.path("Dockerfile"), text).unwrap();
     fs::write(stack.path("words.txt"), words).unwrap();
-    stack
+    (BuiltHere(stack.path("").canonicalize().unwrap()), stack)
 }
 
 const COPY: &str = "FROM $IMAGE\nARG WHERE\nCOPY words.txt $WHERE\n";
 
-/// The images that a test has made go with it.
+/// All images that were built for a project in a directory, those that have lost their
+/// name as well.
+struct BuiltHere(PathBuf);
+
+impl Drop for BuiltHere {
+    fn drop(&mut self) {
+        let label = format!("label=dev.stackrun.directory={}", self.0.display());
+        let ids = docker(&["image", "ls", "--quiet", "--filter", &label]);
+        let _ = client()
+            .args(["image", "rm", "-f"])
+            .args(ids.lines())
+            .output();
+    }
+}
+
+/// An image that goes with its test.
 struct Image(String);
 
 impl Drop for Image {
     fn drop(&mut self) {
         let _ = client().args(["image", "rm", "-f", &self.0]).output();
-    }
-}
-
-impl Image {
-    fn of(stack: &Stack) -> Self {
-        Self(format!("{}-a", stack.session()))
     }
 }
 
@@ -114,8 +124,7 @@ fn a_pull_ends_with_a_signal_and_with_the_time_limit() {
 
 #[test]
 fn an_image_is_built_once_and_again_when_that_is_asked_for() {
-    let stack = built(COPY, "first");
-    let _image = Image::of(&stack);
+    let (_images, stack) = built(COPY, "first");
     let output = stack.ok(&["up", "-d", "-n", "2"]);
     assert_eq!(
         output.stderr.matches("build image").count(),
@@ -138,8 +147,7 @@ fn an_image_is_built_once_and_again_when_that_is_asked_for() {
 
 #[test]
 fn a_run_takes_what_was_built_before_and_leaves_no_image_of_its_own() {
-    let stack = built(COPY, "here");
-    let _image = Image::of(&stack);
+    let (_images, stack) = built(COPY, "here");
     let run = ["run", "--", "true"];
     let images = || docker(&["image", "ls", "--quiet", &format!("{}-*", stack.project)]);
     let first = stack.ok(&run);
@@ -154,9 +162,9 @@ fn a_run_takes_what_was_built_before_and_leaves_no_image_of_its_own() {
 
 #[test]
 fn two_checkouts_run_what_each_has_built() {
-    let (here, mut there) = (built(COPY, "here"), built(COPY, "there"));
+    let (_images_here, here) = built(COPY, "here");
+    let (_images_there, mut there) = built(COPY, "there");
     there.project.clone_from(&here.project);
-    let _images = [Image::of(&here), Image::of(&there)];
     here.ok(&["build"]);
     there.ok(&["build"]);
     here.ok(&["up", "-d", "--no-build"]);
@@ -165,7 +173,7 @@ fn two_checkouts_run_what_each_has_built() {
 
 #[test]
 fn a_build_that_fails_says_in_which_step_and_why() {
-    let stack = built(
+    let (_images, stack) = built(
         "FROM $IMAGE\nRUN [\"/fixture\", \"complain\", \"no\", \"luck\", \"then\", \"exit\", \"7\"]\n",
         "",
     );
